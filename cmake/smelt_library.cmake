@@ -1,0 +1,25 @@
+# The flags of every smelt target: warnings, errors in CI, sanitizers, library assertions outside release.
+function(smelt_target_options target)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wnon-virtual-dtor
+    -fvisibility=hidden -ffp-contract=off)
+  if(SMELT_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  target_compile_definitions(${target} PRIVATE $<$<NOT:$<CONFIG:Release>>:_GLIBCXX_ASSERTIONS>)
+  if(SMELT_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# smelt_library(name SOURCES ... PUBLIC targets... PRIVATE targets...)
+# A static library, aliased smelt::name. Its include roots are src/ and include/; its links say which part may see which.
+function(smelt_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(smelt_${name} STATIC ${ARG_SOURCES})
+  add_library(smelt::${name} ALIAS smelt_${name})
+  target_include_directories(smelt_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(smelt_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} fmt::fmt)
+  smelt_target_options(smelt_${name})
+endfunction()

@@ -1,0 +1,83 @@
+#include "base/mapped_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace smelt {
+namespace {
+
+Error read_failed(const std::filesystem::path& path, std::string message) {
+  return Error(ErrorCode::kReadFailed, std::move(message))
+      .at({.file = path.string(), .byte_offset = {}, .graph = {}, .node = {}});
+}
+
+const char* kind_name(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+/// Closes the descriptor at the end of the scope; the mapping outlives it.
+struct Descriptor {
+  explicit Descriptor(int number) : fd(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+  int fd;
+};
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  // O_NONBLOCK keeps a pipe without a writer from hanging here; the type test below then refuses it.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.fd < 0) {
+    const int code = errno;
+    Error error = read_failed(path, fmt::format("the file cannot be opened: {}", std::strerror(code)));
+    if (code == ENOENT) return std::move(error).hint("check the path; it is relative to the current folder");
+    return error;
+  }
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) {
+    return read_failed(path, fmt::format("the file cannot be examined: {}", std::strerror(errno)));
+  }
+  if (!S_ISREG(info.st_mode)) return read_failed(path, fmt::format("{}, not a file", kind_name(info.st_mode)));
+  const auto size = static_cast<std::size_t>(info.st_size);
+  if (size == 0) return MappedFile(nullptr, 0);
+  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (data == MAP_FAILED) {
+    return read_failed(path, fmt::format("{} bytes cannot be mapped: {}", size, std::strerror(errno)));
+  }
+  return MappedFile(static_cast<const std::byte*>(data), size);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  // munmap takes a non-const pointer by its C signature; nothing is written.
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
+}  // namespace smelt

@@ -1,0 +1,474 @@
+#include "convert/onnx/wire.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace smelt::onnx_format {
+namespace {
+
+struct DataTypeRow {
+  std::string_view name;
+  std::uint64_t bits;
+};
+
+// Index: TensorProto.DataType.
+constexpr std::array<DataTypeRow, 27> kDataTypes{{
+    {"unknown", 0},      {"float32", 32},   {"uint8", 8},          {"int8", 8},           {"uint16", 16},
+    {"int16", 16},       {"int32", 32},     {"int64", 64},         {"string", 0},         {"bool", 8},
+    {"float16", 16},     {"float64", 64},   {"uint32", 32},        {"uint64", 64},        {"complex64", 64},
+    {"complex128", 128}, {"bfloat16", 16},  {"float8e4m3fn", 8},   {"float8e4m3fnuz", 8}, {"float8e5m2", 8},
+    {"float8e5m2fnuz", 8}, {"uint4", 4},    {"int4", 4},           {"float4e2m1", 4},     {"float8e8m0", 8},
+    {"uint2", 2},        {"int2", 2},
+}};
+constexpr int kStringType = 8;
+
+enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+
+/// One field of a message: its number, and its value as a number or as a range of bytes.
+struct Field {
+  std::uint32_t number = 0;
+  std::uint32_t wire = 0;
+  std::uint64_t offset = 0;           ///< of the tag, from the start of the file
+  std::uint64_t value = 0;            ///< varint or fixed
+  std::span<const std::byte> body{};  ///< length-delimited
+};
+
+class Reader {
+ public:
+  Reader(std::span<const std::byte> bytes, const std::string& file, const Limits& limits)
+      : bytes_(bytes), file_(file), limits_(limits) {}
+
+  Result<Model> model() {
+    Model model;
+    bool has_graph = false;
+    SMELT_RETURN_IF_ERROR(each_field(bytes_, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return integer(field, model.ir_version);
+        case 2: return name(field, model.producer_name);
+        case 3: return name(field, model.producer_version);
+        case 7:
+          if (has_graph) return malformed(field, "the model has two graphs");
+          has_graph = true;
+          return graph(field, model.graph, 1);
+        case 8: return opset(field, model.opset_imports.emplace_back());
+        default: return {};
+      }
+    }));
+    if (!has_graph) {
+      return Error(ErrorCode::kMalformedInput, "the file holds no graph")
+          .at({.file = file_, .byte_offset = {}, .graph = {}, .node = {}})
+          .hint("is it an ONNX model? a model begins with its ir_version and holds one graph");
+    }
+    return model;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t offset_of(const std::byte* position) const {
+    return static_cast<std::uint64_t>(position - bytes_.data());
+  }
+
+  [[nodiscard]] Error error(ErrorCode code, std::uint64_t offset, std::string message) const {
+    return Error(code, std::move(message)).at({.file = file_, .byte_offset = offset, .graph = {}, .node = {}});
+  }
+  [[nodiscard]] Error malformed(const Field& field, std::string message) const {
+    return error(ErrorCode::kMalformedInput, field.offset, std::move(message));
+  }
+
+  /// Reads a varint at `in`, advancing it. `end` is the end of the enclosing message.
+  Status varint(const std::byte*& in, const std::byte* end, std::uint64_t& value) const {
+    value = 0;
+    const std::byte* start = in;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+      if (in == end) {
+        return error(ErrorCode::kTruncatedInput, offset_of(start), "a number reaches past the end of its message")
+            .hint("the file may be a partial download; compare its size with the publisher's");
+      }
+      const auto byte = std::to_integer<std::uint64_t>(*in++);
+      if (shift == 63 && byte > 1) break;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return {};
+    }
+    return error(ErrorCode::kMalformedInput, offset_of(start), "a number is longer than 64 bits");
+  }
+
+  /// Calls `visit` with every field of a message. Stops at the first error.
+  template <typename Visit>
+  Status each_field(std::span<const std::byte> message, const Visit& visit) {
+    const std::byte* in = message.data();
+    const std::byte* const end = in + message.size();
+    while (in != end) {
+      Field field;
+      field.offset = offset_of(in);
+      std::uint64_t tag = 0;
+      SMELT_RETURN_IF_ERROR(varint(in, end, tag));
+      if (tag > std::numeric_limits<std::uint32_t>::max() || tag >> 3 == 0) {
+        return malformed(field, fmt::format("field tag {} is not one of protobuf's", tag))
+            .hint("the file is damaged, or not an ONNX model");
+      }
+      field.number = static_cast<std::uint32_t>(tag >> 3);
+      field.wire = static_cast<std::uint32_t>(tag & 7);
+      const auto remaining = static_cast<std::uint64_t>(end - in);
+      switch (field.wire) {
+        case kVarint: {
+          SMELT_RETURN_IF_ERROR(varint(in, end, field.value));
+          break;
+        }
+        case kFixed32:
+        case kFixed64: {
+          const std::size_t size = field.wire == kFixed32 ? 4 : 8;
+          if (remaining < size) {
+            return error(ErrorCode::kTruncatedInput, field.offset,
+                         fmt::format("a field needs {} bytes, {} remain", size, remaining));
+          }
+          std::memcpy(&field.value, in, size);
+          in += size;
+          break;
+        }
+        case kBytes: {
+          std::uint64_t length = 0;
+          SMELT_RETURN_IF_ERROR(varint(in, end, length));
+          const auto left = static_cast<std::uint64_t>(end - in);
+          if (length > left) {
+            return error(ErrorCode::kTruncatedInput, field.offset,
+                         fmt::format("field {} needs {} bytes, {} remain", field.number, length, left))
+                .hint("the file may be a partial download; compare its size with the publisher's");
+          }
+          field.body = {in, static_cast<std::size_t>(length)};
+          in += length;
+          break;
+        }
+        default:
+          return malformed(field, fmt::format("wire type {} never occurs in ONNX", field.wire));
+      }
+      SMELT_RETURN_IF_ERROR(visit(field));
+    }
+    return {};
+  }
+
+  Status expect(const Field& field, std::uint32_t wire) const {
+    if (field.wire == wire) return {};
+    return malformed(field, fmt::format("field {} has wire type {}, not {}", field.number, field.wire, wire));
+  }
+
+  Status integer(const Field& field, std::int64_t& out) const {
+    SMELT_RETURN_IF_ERROR(expect(field, kVarint));
+    out = static_cast<std::int64_t>(field.value);
+    return {};
+  }
+
+  /// An enum or int32 that must lie in [0, limit).
+  Status small_integer(const Field& field, int limit, int& out) const {
+    SMELT_RETURN_IF_ERROR(expect(field, kVarint));
+    if (field.value >= static_cast<std::uint64_t>(limit)) {
+      return malformed(field, fmt::format("field {} holds {}, the largest known is {}", field.number,
+                                          static_cast<std::int64_t>(field.value), limit - 1));
+    }
+    out = static_cast<int>(field.value);
+    return {};
+  }
+
+  Status name(const Field& field, std::string& out) const {
+    SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+    if (field.body.size() > limits_.max_name_bytes) {
+      return error(ErrorCode::kLimitReached, field.offset,
+                   fmt::format("a name has {} bytes, the limit is {}", field.body.size(), limits_.max_name_bytes));
+    }
+    // Byte by byte: `body` may be empty with any address.
+    out.clear();
+    for (const std::byte byte : field.body) out += static_cast<char>(byte);
+    return {};
+  }
+
+  Status count(const Field& field, std::uint64_t& counter, std::uint64_t limit, const char* what) const {
+    if (counter == limit) {
+      return error(ErrorCode::kLimitReached, field.offset, fmt::format("more than {} {}", limit, what));
+    }
+    ++counter;
+    return {};
+  }
+
+  Status name_list(const Field& field, std::vector<std::string>& out) {
+    SMELT_RETURN_IF_ERROR(count(field, list_elements_, limits_.max_list_elements, "list elements"));
+    return name(field, out.emplace_back());
+  }
+
+  Status opset(const Field& outer, OpsetImport& out) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return name(field, out.domain);
+        case 2: return integer(field, out.version);
+        default: return {};
+      }
+    });
+  }
+
+  Status graph(const Field& outer, Graph& out, int depth) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    if (depth > limits_.max_graph_depth) {
+      return error(ErrorCode::kLimitReached, outer.offset,
+                   fmt::format("graphs are nested deeper than {}", limits_.max_graph_depth));
+    }
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1:
+          SMELT_RETURN_IF_ERROR(count(field, nodes_, limits_.max_nodes, "nodes"));
+          return node(field, out.nodes.emplace_back(), depth);
+        case 2: return name(field, out.name);
+        case 5: return tensor(field, out.initializers.emplace_back());
+        case 11: return value_info(field, out.inputs.emplace_back());
+        case 12: return value_info(field, out.outputs.emplace_back());
+        default: return {};
+      }
+    });
+  }
+
+  Status node(const Field& outer, Node& out, int depth) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return name_list(field, out.inputs);
+        case 2: return name_list(field, out.outputs);
+        case 3: return name(field, out.name);
+        case 4: return name(field, out.op_type);
+        case 5: return attribute(field, out.attributes.emplace_back(), depth);
+        case 7: return name(field, out.domain);
+        default: return {};
+      }
+    }));
+    if (out.op_type.empty()) return malformed(outer, "a node has no op_type");
+    return {};
+  }
+
+  Status attribute(const Field& outer, Attribute& out, int depth) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return name(field, out.name);
+        case 5:
+          if (out.tensor) return malformed(field, "an attribute has two tensors");
+          return tensor(field, out.tensor.emplace());
+        case 6:
+        case 11: return graph(field, out.graphs.emplace_back(), depth + 1);
+        case 20: return small_integer(field, 15, out.type);
+        default: return {};
+      }
+    });
+  }
+
+  Status tensor(const Field& outer, Tensor& out) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    int location = 0;
+    SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return dims(field, out);
+        case 2: return small_integer(field, static_cast<int>(kDataTypes.size()), out.data_type);
+        case 3: return malformed(field, "tensor segments were never defined");
+        case 4:
+        case 5:
+        case 6:
+        case 7:
+        case 9:
+        case 10:
+        case 11: return payload(field, out);
+        case 8: return name(field, out.name);
+        case 13: return external(field, out);
+        case 14: return small_integer(field, 2, location);
+        default: return {};
+      }
+    }));
+    return check_tensor(outer, location, out);
+  }
+
+  Status dims(const Field& field, Tensor& out) {
+    const auto add = [&](std::uint64_t value) -> Status {
+      const auto extent = static_cast<std::int64_t>(value);
+      if (extent < 0) return malformed(field, fmt::format("an extent is {}", extent));
+      if (out.dims.size() == limits_.max_rank) {
+        return error(ErrorCode::kLimitReached, field.offset, fmt::format("a rank is over {}", limits_.max_rank));
+      }
+      out.dims.push_back(extent);
+      return {};
+    };
+    if (field.wire == kVarint) return add(field.value);
+    SMELT_RETURN_IF_ERROR(expect(field, kBytes));  // packed, as proto3 writers do
+    const std::byte* in = field.body.data();
+    const std::byte* const end = in + field.body.size();
+    while (in != end) {
+      std::uint64_t value = 0;
+      SMELT_RETURN_IF_ERROR(varint(in, end, value));
+      SMELT_RETURN_IF_ERROR(add(value));
+    }
+    return {};
+  }
+
+  Status payload(const Field& field, Tensor& out) {
+    const auto number = static_cast<int>(field.number);
+    if (out.payload_field != 0 && out.payload_field != number) {
+      return malformed(field, fmt::format("a tensor has data in fields {} and {}", out.payload_field, number));
+    }
+    if (out.payload_field == 9) return malformed(field, "a tensor has raw_data twice");
+    out.payload_field = number;
+    if (number == 9 || number == 6) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+    if (field.wire != kBytes) {
+      // One unpacked element. Packing is what every writer of weights does.
+      return count(field, list_elements_, limits_.max_list_elements, "list elements");
+    }
+    SMELT_RETURN_IF_ERROR(count(field, list_elements_, limits_.max_list_elements, "list elements"));
+    out.payloads.push_back({.offset = field.body.empty() ? field.offset : offset_of(field.body.data()),
+                            .length = field.body.size()});
+    return {};
+  }
+
+  Status external(const Field& outer, Tensor& out) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    std::string key, value;
+    SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return name(field, key);
+        case 2: return name(field, value);
+        default: return {};
+      }
+    }));
+    if (key == "location") out.external_location = std::move(value);
+    return {};
+  }
+
+  Status check_tensor(const Field& outer, int location, Tensor& out) const {
+    if (out.data_type == 0) return malformed(outer, fmt::format("tensor \"{}\" has no data type", out.name));
+    const bool is_empty = std::find(out.dims.begin(), out.dims.end(), 0) != out.dims.end();
+    out.element_count = is_empty ? 0 : 1;
+    // 2^59 elements of 16 bytes is the largest size whose bit count fits 64 bits.
+    constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;
+    if (!is_empty) {
+      for (const std::int64_t extent : out.dims) {
+        if (static_cast<std::uint64_t>(extent) > kMaxElements / out.element_count) {
+          return malformed(outer, fmt::format("tensor \"{}\" has more than 2^56 elements", out.name));
+        }
+        out.element_count *= static_cast<std::uint64_t>(extent);
+      }
+    }
+    out.is_external = location == 1;
+    if (out.is_external) {
+      if (out.external_location.empty()) {
+        return malformed(outer, fmt::format("external tensor \"{}\" names no file", out.name));
+      }
+      if (out.payload_field != 0) {
+        return malformed(outer, fmt::format("tensor \"{}\" is external and inline at once", out.name));
+      }
+      return {};
+    }
+    if (out.payload_field == 9) {
+      if (out.data_type == kStringType) return malformed(outer, "a string tensor has raw_data");
+      const std::uint64_t needed = (out.element_count * data_type_bits(out.data_type) + 7) / 8;
+      if (out.payloads.front().length != needed) {
+        return malformed(outer, fmt::format("raw_data of tensor \"{}\" has {} bytes, its shape needs {}", out.name,
+                                            out.payloads.front().length, needed));
+      }
+    } else if (out.payload_field == 0 && out.element_count != 0) {
+      return malformed(outer, fmt::format("tensor \"{}\" has no data", out.name));
+    }
+    return {};
+  }
+
+  Status value_info(const Field& outer, ValueInfo& out) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return name(field, out.name);
+        case 2:
+          SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+          return each_field(field.body, [&](const Field& type) -> Status {
+            return type.number == 1 ? tensor_type(type, out) : Status();
+          });
+        default: return {};
+      }
+    });
+  }
+
+  Status tensor_type(const Field& outer, ValueInfo& out) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: return small_integer(field, static_cast<int>(kDataTypes.size()), out.elem_type);
+        case 2:
+          SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+          if (!out.shape) out.shape.emplace();
+          return each_field(field.body, [&](const Field& entry) -> Status {
+            return entry.number == 1 ? dim(entry, *out.shape) : Status();
+          });
+        default: return {};
+      }
+    });
+  }
+
+  Status dim(const Field& outer, std::vector<Dim>& shape) {
+    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
+    if (shape.size() == limits_.max_rank) {
+      return error(ErrorCode::kLimitReached, outer.offset, fmt::format("a rank is over {}", limits_.max_rank));
+    }
+    Dim& out = shape.emplace_back();
+    return each_field(outer.body, [&](const Field& field) -> Status {
+      switch (field.number) {
+        case 1: {
+          std::int64_t extent = 0;
+          SMELT_RETURN_IF_ERROR(integer(field, extent));
+          if (extent < 0) return malformed(field, fmt::format("an extent is {}", extent));
+          out.extent = extent;
+          return {};
+        }
+        case 2: return name(field, out.symbol);
+        default: return {};
+      }
+    });
+  }
+
+  std::span<const std::byte> bytes_;
+  const std::string& file_;
+  const Limits& limits_;
+  std::uint64_t nodes_ = 0;
+  std::uint64_t list_elements_ = 0;
+};
+
+/// The name of a well-known format that these bytes are instead of ONNX; empty if none is recognised.
+std::string_view other_format(std::span<const std::byte> bytes) {
+  const auto starts_with = [&](std::size_t at, std::string_view magic) {
+    return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+  };
+  if (starts_with(0, "PK\x03\x04")) return "a zip archive (a PyTorch checkpoint, perhaps)";
+  if (starts_with(0, "\x1f\x8b")) return "gzip data";
+  if (starts_with(4, "TFL3")) return "a TFLite model";
+  if (starts_with(0, "\x89HDF")) return "an HDF5 file (a Keras model, perhaps)";
+  if (starts_with(0, "{") || starts_with(0, "<")) return "text";
+  if (starts_with(8, "{\"")) return "a safetensors file";
+  if (starts_with(0, "\x80\x02") || starts_with(0, "\x80\x04")) return "a Python pickle (a PyTorch checkpoint, perhaps)";
+  return {};
+}
+
+}  // namespace
+
+std::string_view data_type_name(int data_type) {
+  if (data_type < 0 || static_cast<std::size_t>(data_type) >= kDataTypes.size()) return kDataTypes[0].name;
+  return kDataTypes[static_cast<std::size_t>(data_type)].name;
+}
+
+std::uint64_t data_type_bits(int data_type) {
+  if (data_type < 0 || static_cast<std::size_t>(data_type) >= kDataTypes.size()) return 0;
+  return kDataTypes[static_cast<std::size_t>(data_type)].bits;
+}
+
+Result<Model> read_model(std::span<const std::byte> bytes, const std::string& file, const Limits& limits) {
+  if (const std::string_view other = other_format(bytes); !other.empty()) {
+    return Error(ErrorCode::kNotThisFormat, fmt::format("the file is {}, not an ONNX model", other))
+        .at({.file = file, .byte_offset = {}, .graph = {}, .node = {}})
+        .hint("export or unpack it to .onnx first");
+  }
+  return Reader(bytes, file, limits).model();
+}
+
+}  // namespace smelt::onnx_format

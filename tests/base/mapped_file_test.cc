@@ -1,0 +1,58 @@
+#include "base/mapped_file.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace smelt {
+namespace {
+
+/// A folder of its own for each test, removed at the end.
+class MappedFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "smelt-test-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(MappedFileTest, GivesTheBytesAndSurvivesAMoveAndARelease) {
+  std::ofstream(folder_ / "a") << "hello";
+  Result<MappedFile> opened = MappedFile::open(folder_ / "a");
+  ASSERT_TRUE(opened.ok());
+  MappedFile file = std::move(opened).value();
+  file.release_pages();
+  ASSERT_EQ(file.size(), 5U);
+  EXPECT_EQ(std::memcmp(file.bytes().data(), "hello", 5), 0);
+}
+
+TEST_F(MappedFileTest, AnEmptyFileIsAnEmptySpan) {
+  std::ofstream(folder_ / "empty").flush();
+  const Result<MappedFile> file = MappedFile::open(folder_ / "empty");
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(file->bytes().empty());
+}
+
+TEST_F(MappedFileTest, WhatIsNoRegularFileIsRefusedByName) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  const std::pair<std::filesystem::path, const char*> cases[] = {
+      {folder_ / "pipe", "a pipe"}, {folder_, "a folder"}, {"/dev/zero", "a device"}, {folder_ / "none", "No such file"}};
+  for (const auto& [path, text] : cases) {
+    const Result<MappedFile> file = MappedFile::open(path);
+    ASSERT_FALSE(file.ok()) << path;
+    EXPECT_EQ(file.error().code(), ErrorCode::kReadFailed);
+    EXPECT_NE(file.error().message().find(text), std::string::npos) << file.error().message();
+  }
+}
+
+}  // namespace
+}  // namespace smelt

@@ -1,0 +1,165 @@
+#include "convert/onnx/wire.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace smelt::onnx_format {
+namespace {
+
+// Wire encoding, written out by hand so that the reader is not its own judge.
+std::string varint(std::uint64_t value) {
+  std::string out;
+  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  return out + static_cast<char>(value);
+}
+std::string number(unsigned field, std::uint64_t value) { return varint(field << 3U) + varint(value); }
+std::string bytes(unsigned field, const std::string& body) {
+  return varint(field << 3U | 2U) + varint(body.size()) + body;
+}
+
+std::string tensor(const std::string& name, std::vector<std::uint64_t> dims, int data_type, const std::string& data) {
+  std::string out;
+  for (const std::uint64_t dim : dims) out += number(1, dim);
+  return out + number(2, static_cast<std::uint64_t>(data_type)) + bytes(8, name) + data;
+}
+std::string raw(std::size_t size) { return bytes(9, std::string(size, '\x01')); }
+std::string value_info(const std::string& name) {
+  const std::string shape = bytes(1, bytes(2, "batch")) + bytes(1, number(1, 3)) + bytes(1, "");
+  return bytes(1, name) + bytes(2, bytes(1, number(1, 1) + bytes(2, shape)));
+}
+std::string node(const std::string& attributes = "") {
+  return bytes(1, "x") + bytes(1, "") + bytes(2, "y") + bytes(3, "n0") + bytes(4, "Conv") + bytes(7, "custom") + attributes;
+}
+std::string graph() {
+  return bytes(1, node(bytes(5, bytes(1, "value") + bytes(5, tensor("c", {}, 7, raw(8))) + number(20, 4)))) +
+         bytes(2, "main") + bytes(5, tensor("w", {2, 3}, 1, raw(24))) + bytes(11, value_info("x")) + bytes(12, value_info("y"));
+}
+std::string with_graph(const std::string& graph_body) { return number(1, 8) + bytes(7, graph_body); }
+std::string whole() { return number(1, 8) + bytes(2, "writer") + bytes(8, bytes(1, "") + number(2, 17)) + bytes(7, graph()); }
+
+Result<Model> read(const std::string& file, const Limits& limits = {}) {
+  return read_model(std::as_bytes(std::span(file)), "m.onnx", limits);
+}
+
+/// The code that reading gives, or nullopt when it succeeds.
+std::optional<ErrorCode> code_of(const std::string& file, const Limits& limits = {}) {
+  const Result<Model> model = read(file, limits);
+  if (model.ok()) return std::nullopt;
+  return model.error().code();
+}
+std::optional<ErrorCode> code_of_tensor(const std::string& body) { return code_of(with_graph(bytes(5, body))); }
+
+TEST(Wire, ReadsEveryPartAndLeavesTheWeightsInTheFile) {
+  const std::string file = whole();
+  const Result<Model> model = read(file);
+  ASSERT_TRUE(model.ok()) << model.error().to_string();
+  EXPECT_EQ(model->ir_version, 8);
+  EXPECT_EQ(model->producer_name, "writer");
+  ASSERT_EQ(model->opset_imports.size(), 1U);
+  EXPECT_EQ(model->opset_imports[0].version, 17);
+  const Graph& main = model->graph;
+  EXPECT_EQ(main.name, "main");
+  ASSERT_EQ(main.nodes.size(), 1U);
+  EXPECT_EQ(main.nodes[0].op_type, "Conv");
+  EXPECT_EQ(main.nodes[0].domain, "custom");
+  EXPECT_EQ(main.nodes[0].inputs, (std::vector<std::string>{"x", ""}));
+  ASSERT_TRUE(main.nodes[0].attributes.at(0).tensor.has_value());
+  EXPECT_EQ(main.nodes[0].attributes[0].tensor->element_count, 1U);
+  ASSERT_EQ(main.initializers.size(), 1U);
+  EXPECT_EQ(main.initializers[0].dims, (std::vector<std::int64_t>{2, 3}));
+  EXPECT_EQ(main.initializers[0].element_count, 6U);
+  ASSERT_EQ(main.initializers[0].payloads.size(), 1U);
+  const Payload payload = main.initializers[0].payloads[0];
+  EXPECT_EQ(file.substr(payload.offset, payload.length), std::string(24, '\x01'));
+  ASSERT_TRUE(main.inputs.at(0).shape.has_value());
+  EXPECT_EQ(main.inputs[0].shape->at(0).symbol, "batch");
+  EXPECT_EQ(main.inputs[0].shape->at(1).extent, 3);
+  EXPECT_FALSE(main.inputs[0].shape->at(2).extent.has_value());
+}
+
+TEST(Wire, EveryPrefixIsAnError) {
+  const std::string file = whole();  // the graph comes last, so every proper prefix cuts it or lacks it
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    EXPECT_TRUE(code_of(file.substr(0, size)).has_value()) << size << " of " << file.size() << " bytes";
+  }
+}
+
+TEST(Wire, EverySingleByteChangeIsReadOrRefused) {
+  const std::string file = whole();
+  std::size_t refused = 0;
+  for (std::size_t at = 0; at < file.size(); ++at) {
+    for (const int flip : {0x01, 0x07, 0x80, 0xff}) {
+      std::string changed = file;
+      changed[at] = static_cast<char>(changed[at] ^ flip);
+      if (code_of(changed).has_value()) ++refused;
+    }
+  }
+  EXPECT_GT(refused, file.size());  // the sanitizer build watches what the others do
+}
+
+TEST(Wire, RefusesWhatParsersDisagreeAbout) {
+  EXPECT_EQ(code_of(""), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of(number(1, 8)), ErrorCode::kMalformedInput);                                // no graph
+  EXPECT_EQ(code_of(whole() + bytes(7, graph())), ErrorCode::kMalformedInput);                 // two graphs
+  EXPECT_EQ(code_of(whole() + std::string(1, '\0')), ErrorCode::kMalformedInput);              // tag 0
+  EXPECT_EQ(code_of(whole() + varint(7 << 3 | 3)), ErrorCode::kMalformedInput);                // group
+  EXPECT_EQ(code_of(whole() + varint(99 << 3) + std::string(10, '\x80')), ErrorCode::kMalformedInput);  // 11-byte varint
+  EXPECT_EQ(code_of(number(7, 1)), ErrorCode::kMalformedInput);                                // graph as a number
+  EXPECT_EQ(code_of(with_graph(bytes(1, bytes(1, "x")))), ErrorCode::kMalformedInput);         // node without op_type
+  EXPECT_EQ(code_of(whole() + bytes(99, "unknown field")), std::nullopt);
+}
+
+TEST(Wire, TensorRules) {
+  EXPECT_EQ(code_of_tensor(tensor("w", {2, 3}, 1, raw(24))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2, 3}, 1, raw(23))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {5}, 22, raw(3))), std::nullopt);  // 5 values of 4 bits
+  EXPECT_EQ(code_of_tensor(tensor("w", {0, 9}, 1, "")), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, "")), ErrorCode::kMalformedInput);               // no data
+  EXPECT_EQ(code_of_tensor(tensor("w", {~0ULL}, 1, raw(4))), ErrorCode::kMalformedInput);       // extent -1
+  EXPECT_EQ(code_of_tensor(tensor("w", {1ULL << 40, 1ULL << 40}, 1, raw(4))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 99, raw(4))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 0, raw(4))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 1, raw(4) + raw(4))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 1, raw(4) + bytes(4, "abcd"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("s", {1}, 8, raw(4))), ErrorCode::kMalformedInput);
+  const std::string location = bytes(13, bytes(1, "location") + bytes(2, "w.bin"));
+  EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, location + number(14, 1))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, number(14, 1))), ErrorCode::kMalformedInput);
+}
+
+TEST(Wire, DimsMayBePacked) {
+  const std::string body = bytes(1, varint(2) + varint(3)) + number(2, 1) + bytes(8, "w") + raw(24);
+  EXPECT_EQ(code_of_tensor(body), std::nullopt);
+}
+
+TEST(Wire, LimitsHold) {
+  std::string nested = "";
+  for (int depth = 0; depth < 10'000; ++depth) {
+    nested = bytes(1, node(bytes(5, bytes(6, nested))));
+    if (nested.size() > 4'000'000) break;
+  }
+  EXPECT_EQ(code_of(with_graph(nested)), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(bytes(2, std::string(1 << 20, 'n')))), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(bytes(1, node()) + bytes(1, node())), {.max_nodes = 1}), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of_tensor(tensor("w", std::vector<std::uint64_t>(40, 1), 1, raw(4))), ErrorCode::kLimitReached);
+}
+
+TEST(Wire, OtherFormatsAreNamed) {
+  const std::pair<std::string, const char*> cases[] = {{"PK\x03\x04 rest", "zip"},
+                                                       {"\x1f\x8b rest", "gzip"},
+                                                       {std::string("\x1c\0\0\0TFL3", 8), "TFLite"},
+                                                       {"{\"model\": 1}", "text"},
+                                                       {std::string("\x10\0\0\0\0\0\0\0{\"w\":1}", 15), "safetensors"}};
+  for (const auto& [file, name] : cases) {
+    const Result<Model> model = read(file);
+    ASSERT_FALSE(model.ok()) << name;
+    EXPECT_EQ(model.error().code(), ErrorCode::kNotThisFormat);
+    EXPECT_NE(model.error().message().find(name), std::string::npos) << model.error().message();
+  }
+}
+
+}  // namespace
+}  // namespace smelt::onnx_format
