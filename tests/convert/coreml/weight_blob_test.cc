@@ -1,0 +1,118 @@
+#include "convert/coreml/weight_blob.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace smelt::coreml_format {
+namespace {
+
+std::span<const std::byte> view(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+/// The file of a layout, its data given in pieces of `step` bytes of the letter x.
+Result<std::string> written(const BlobLayout& layout, std::uint64_t data_bytes, std::size_t step) {
+  std::string file;
+  BlobWriter writer(layout, [&file](std::span<const std::byte> bytes) -> Status {
+    for (const std::byte byte : bytes) file += static_cast<char>(byte);
+    return {};
+  });
+  const std::string data(static_cast<std::size_t>(data_bytes), 'x');
+  for (std::size_t at = 0; at < data.size(); at += step) SMELT_RETURN_IF_ERROR(writer.append(view(data.substr(at, step))));
+  SMELT_RETURN_IF_ERROR(writer.finish());
+  return file;
+}
+
+BlobLayout two_blobs() {  // 5 halves, 9 values of 3 bits
+  BlobLayout layout;
+  EXPECT_EQ(*layout.add(BlobDataType::kFloat16, 5), 64U);
+  EXPECT_EQ(*layout.add(BlobDataType::kUInt3, 9), 192U);
+  return layout;
+}
+constexpr std::uint64_t kTwoBlobsData = 10 + 4;
+
+// The format note's example: header + one blob of 96 bytes = 224 bytes.
+TEST(WeightBlob, OneBlobOf96BytesMakes224) {
+  BlobLayout layout;
+  ASSERT_TRUE(layout.add(BlobDataType::kFloat32, 24).ok());
+  EXPECT_EQ(layout.file_size(), 224U);
+}
+
+TEST(WeightBlob, ExactBytesWhateverThePieces) {
+  std::string golden = std::string("\x02\0\0\0\x02\0\0\0", 8) + std::string(56, '\0');
+  golden += std::string("\xef\xbe\xad\xde\x01\0\0\0\x0a\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\0", 24) + std::string(40, '\0');
+  golden += "xxxxxxxxxx" + std::string(54, '\0');
+  golden += std::string("\xef\xbe\xad\xde\x0c\0\0\0\x04\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x05", 25) + std::string(39, '\0');
+  golden += "xxxx";
+  for (const std::size_t step : {1U, 3U, 14U}) {
+    const Result<std::string> file = written(two_blobs(), kTwoBlobsData, step);
+    ASSERT_TRUE(file.ok());
+    EXPECT_EQ(*file, golden) << step;
+    EXPECT_EQ(file->size(), two_blobs().file_size());
+  }
+}
+
+TEST(WeightBlob, WhatWasWrittenReadsBackEqual) {
+  const BlobLayout layout = two_blobs();
+  const Result<std::string> file = written(layout, kTwoBlobsData, 5);
+  ASSERT_TRUE(file.ok());
+  const auto records = list_records(view(*file));
+  ASSERT_TRUE(records.ok()) << records.error().to_string();
+  ASSERT_EQ(records->size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const BlobRecord &got = (*records)[i], &want = layout.records()[i];
+    EXPECT_EQ(got.type, want.type);
+    EXPECT_EQ(got.metadata_offset, want.metadata_offset);
+    EXPECT_EQ(got.data_offset, want.data_offset);
+    EXPECT_EQ(got.size, want.size);
+    EXPECT_EQ(got.padding_bits, want.padding_bits);
+  }
+}
+
+TEST(WeightBlob, TooMuchOrTooLittleDataIsNeverAFile) {
+  EXPECT_FALSE(written(two_blobs(), kTwoBlobsData - 1, 4).ok());
+  EXPECT_FALSE(written(two_blobs(), kTwoBlobsData + 1, 4).ok());
+  EXPECT_TRUE(written(BlobLayout(), 0, 1).ok());
+  BlobLayout layout;
+  EXPECT_EQ(layout.add(BlobDataType::kInt8, 0).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(layout.add(BlobDataType::kInt8, ~0ULL).error().code(), ErrorCode::kLimitReached);
+}
+
+TEST(WeightBlob, EveryPrefixIsRefused) {
+  const std::string file = *written(two_blobs(), kTwoBlobsData, 14);
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    EXPECT_FALSE(list_records(view(file.substr(0, size))).ok()) << size;
+  }
+}
+
+TEST(WeightBlob, EachDamageHasItsCode) {
+  const std::string good = *written(two_blobs(), kTwoBlobsData, 14);
+  struct Damage {
+    std::size_t at;
+    char byte;
+    ErrorCode code;
+  };
+  const Damage damages[] = {
+      {4, 3, ErrorCode::kMalformedInput},       // version
+      {64, 0, ErrorCode::kMalformedInput},      // sentinel
+      {68, 99, ErrorCode::kMalformedInput},     // type
+      {72, 9, ErrorCode::kMalformedInput},      // 9 bytes of halves
+      {72, 0, ErrorCode::kMalformedInput},      // no data
+      {79, '\x7f', ErrorCode::kTruncatedInput},  // 2^62 bytes
+      {87, '\x7f', ErrorCode::kMalformedInput},  // data offset
+      {216, 6, ErrorCode::kMalformedInput},     // 26 bits of 3-bit values
+      {0, 3, ErrorCode::kTruncatedInput},       // a third blob
+  };
+  for (const Damage& damage : damages) {
+    std::string file = good;
+    file[damage.at] = damage.byte;
+    const auto records = list_records(view(file));
+    ASSERT_FALSE(records.ok()) << damage.at;
+    EXPECT_EQ(records.error().code(), damage.code) << damage.at << ": " << records.error().to_string();
+  }
+  EXPECT_EQ(read_record(view(good), 0).error().code(), ErrorCode::kMalformedInput);
+  EXPECT_EQ(read_record(view(good), 65).error().code(), ErrorCode::kMalformedInput);
+  EXPECT_EQ(read_record(view(good), ~63ULL).error().code(), ErrorCode::kTruncatedInput);
+}
+
+}  // namespace
+}  // namespace smelt::coreml_format
