@@ -19,7 +19,11 @@ function(smelt_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(smelt_${name} STATIC ${ARG_SOURCES})
   add_library(smelt::${name} ALIAS smelt_${name})
-  target_include_directories(smelt_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(smelt_${name}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PRIVATE ${PROJECT_SOURCE_DIR}/src
+    INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
+  set_target_properties(smelt_${name} PROPERTIES EXPORT_NAME ${name})
   target_link_libraries(smelt_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} fmt::fmt)
   smelt_target_options(smelt_${name})
 endfunction()
