@@ -49,7 +49,8 @@ struct InspectReport {
   bool has_external_data = false;
 };
 
-/// Reads an ONNX file's structure. Peak memory follows the structure, not the weights.
+/// Reads an ONNX file's structure. Allocated memory follows the structure, not the weights; pages of the mapped file that were
+/// touched on the way are clean and the system may drop them at any time.
 /// Errors: E01xx unreadable, E02xx malformed or another format, E07xx over a limit.
 [[nodiscard]] Result<InspectReport> inspect(const std::filesystem::path& model);
 

@@ -45,6 +45,19 @@ struct Totals {
   }
 };
 
+/// SHA-256 of a whole file. Its pages are given back as it goes, so that a large model does not fill the memory.
+std::string digest(const MappedFile& file) {
+  constexpr std::size_t kChunk = std::size_t{4} << 20;
+  Sha256 sha256;
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const std::span<const std::byte> chunk = rest.first(std::min(rest.size(), kChunk));
+    sha256.update(chunk);
+    file.release_pages();
+    rest = rest.subspan(chunk.size());
+  }
+  return sha256.finish_hex();
+}
+
 InspectedValue inspected(const onnx_format::ValueInfo& info) {
   InspectedValue value{.name = info.name,
                        .dtype = std::string(onnx_format::data_type_name(info.elem_type)),
@@ -68,7 +81,7 @@ Result<InspectReport> inspect(const std::filesystem::path& model) {
   InspectReport report;
   report.file = model.filename().string();
   report.bytes = file.size();
-  report.sha256 = sha256_hex(file.bytes());
+  report.sha256 = digest(file);
   report.ir_version = parsed.ir_version;
   report.producer = parsed.producer_name;
   if (!parsed.producer_version.empty()) report.producer += " " + parsed.producer_version;
