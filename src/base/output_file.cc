@@ -74,12 +74,13 @@ Status OutputFile::commit() {
     temporary_.clear();
     return {};
   }
-  // link, unlike rename, refuses a target that is there. The destructor removes the temporary name.
+  // link, unlike rename, refuses a target that is there.
   if (::link(temporary_.c_str(), target_.c_str()) != 0) {
     const int code = errno;
     if (code == EEXIST) return already_there(target_);
     return failed(target_, "the output cannot be named", code);
   }
+  ::unlink(std::exchange(temporary_, {}).c_str());
   return {};
 }
 

@@ -43,6 +43,7 @@ TEST_F(OutputFileTest, AppearsWholeAtCommitAndOnlyThen) {
     OutputFile moved = std::move(file).value();
     ASSERT_TRUE(write(moved, "world").ok());
     ASSERT_TRUE(moved.commit().ok());
+    EXPECT_EQ(entries(), 1);  // no temporary name outlives commit
   }
   EXPECT_EQ(content(), "hello world");
   EXPECT_EQ(entries(), 1);

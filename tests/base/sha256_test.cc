@@ -1,5 +1,6 @@
 #include "base/sha256.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gtest/gtest.h>
