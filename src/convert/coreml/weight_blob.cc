@@ -75,20 +75,33 @@ std::uint64_t BlobLayout::file_size() const {
   return records_.empty() ? kAlignment : records_.back().data_offset + records_.back().size;
 }
 
+Status BlobWriter::fail(Status status) {
+  if (status_.ok()) status_ = std::move(status);
+  return status_;
+}
+
+Status BlobWriter::give(std::span<const std::byte> bytes) {
+  position_ += bytes.size();
+  Status status = sink_(bytes);
+  return status.ok() ? status : fail(std::move(status));
+}
+
 Status BlobWriter::start() {
-  if (position_ != 0) return {};
+  if (!status_.ok() || position_ != 0) return status_;
   Block header{};
   store(header, 0, layout_.records().size(), 4);
   store(header, 4, kVersion, 4);
-  position_ = header.size();
-  return sink_(header);
+  return give(header);
 }
 
-Status BlobWriter::open_next_blob() {
+Status BlobWriter::open_blob() {
+  SMELT_RETURN_IF_ERROR(start());
+  if (is_open_) return {};
+  if (current_ == layout_.records().size()) return fail(Error(ErrorCode::kInternal, "more blobs than were planned"));
   const BlobRecord& record = layout_.records()[current_];
   constexpr Block kZeros{};
   if (const std::uint64_t gap = record.metadata_offset - position_; gap > 0) {
-    SMELT_RETURN_IF_ERROR(sink_({kZeros.data(), static_cast<std::size_t>(gap)}));
+    SMELT_RETURN_IF_ERROR(give({kZeros.data(), static_cast<std::size_t>(gap)}));
   }
   Block block{};
   store(block, 0, kSentinel, 4);
@@ -96,34 +109,35 @@ Status BlobWriter::open_next_blob() {
   store(block, 8, record.size, 8);
   store(block, 16, record.data_offset, 8);
   store(block, 24, record.padding_bits, 8);
-  SMELT_RETURN_IF_ERROR(sink_(block));
-  position_ = record.data_offset;
+  SMELT_RETURN_IF_ERROR(give(block));
+  is_open_ = true;
   left_ = record.size;
   return {};
 }
 
 Status BlobWriter::append(std::span<const std::byte> data) {
-  SMELT_RETURN_IF_ERROR(start());
-  while (!data.empty()) {
-    if (left_ == 0) {
-      if (current_ == layout_.records().size()) return Error(ErrorCode::kInternal, "more weight data than was planned");
-      SMELT_RETURN_IF_ERROR(open_next_blob());
-    }
-    const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(left_, data.size()));
-    SMELT_RETURN_IF_ERROR(sink_(data.first(take)));
-    data = data.subspan(take);
-    position_ += take;
-    left_ -= take;
-    if (left_ == 0) ++current_;
+  SMELT_RETURN_IF_ERROR(open_blob());
+  if (data.size() > left_) {
+    return fail(Error(ErrorCode::kInternal,
+                      fmt::format("blob {} has room for {} bytes, {} were given", current_, left_, data.size())));
   }
+  left_ -= data.size();
+  return give(data);
+}
+
+Status BlobWriter::end_blob() {
+  SMELT_RETURN_IF_ERROR(open_blob());
+  if (left_ != 0) return fail(Error(ErrorCode::kInternal, fmt::format("blob {} lacks {} bytes", current_, left_)));
+  is_open_ = false;
+  ++current_;
   return {};
 }
 
 Status BlobWriter::finish() {
   SMELT_RETURN_IF_ERROR(start());
   if (current_ != layout_.records().size()) {
-    return Error(ErrorCode::kInternal,
-                 fmt::format("{} of {} weights were written", current_, layout_.records().size()));
+    return fail(Error(ErrorCode::kInternal,
+                      fmt::format("{} of {} weights were written", current_, layout_.records().size())));
   }
   return {};
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "smelt/result.h"
@@ -51,20 +51,29 @@ class BlobWriter {
  public:
   BlobWriter(BlobLayout layout, Sink sink) : layout_(std::move(layout)), sink_(std::move(sink)) {}
 
-  /// The next bytes of the data, across blobs in layout order, in pieces of any size. More than the layout has room for is
-  /// `kInternal`, and so is `finish` before all of it came: a wrong file is never completed.
+  /// The next bytes of the current blob, in pieces of any size. More than the layout planned for it is `kInternal`.
   [[nodiscard]] Status append(std::span<const std::byte> data);
+
+  /// Ends the current blob. `kInternal` unless exactly its planned bytes were appended, so that no blob can shift another.
+  [[nodiscard]] Status end_blob();
+
+  /// Ends the file. `kInternal` unless every blob was ended. Any earlier error, the sink's too, is returned again by every
+  /// later call: a file that went wrong is never completed.
   [[nodiscard]] Status finish();
 
  private:
-  Status start();            ///< the header, once
-  Status open_next_blob();   ///< the gap and the record of blob `current_`
+  [[nodiscard]] Status give(std::span<const std::byte> bytes);  ///< to the sink
+  [[nodiscard]] Status start();                                 ///< the header, once
+  [[nodiscard]] Status open_blob();                             ///< the gap and the record of blob `current_`, once
+  [[nodiscard]] Status fail(Status status);                     ///< remembers the first error
 
   BlobLayout layout_;
   Sink sink_;
-  std::size_t current_ = 0;         ///< blob being filled
-  std::uint64_t left_ = 0;          ///< bytes of it still to come
-  std::uint64_t position_ = 0;      ///< bytes given to the sink
+  Status status_;                ///< the first error
+  std::size_t current_ = 0;      ///< blob being filled
+  bool is_open_ = false;         ///< whether its record was given
+  std::uint64_t left_ = 0;       ///< bytes of it still to come, while open
+  std::uint64_t position_ = 0;   ///< bytes given to the sink
 };
 
 /// The record at `metadata_offset`, checked: version, sentinel, a known type, data inside the file and right behind the

@@ -1,6 +1,7 @@
 #include "convert/coreml/weight_blob.h"
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -9,15 +10,18 @@ namespace {
 
 std::span<const std::byte> view(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-/// The file of a layout, its data given in pieces of `step` bytes of the letter x.
-Result<std::string> written(const BlobLayout& layout, std::uint64_t data_bytes, std::size_t step) {
+/// The file of a layout whose blobs get `sizes` bytes of the letter x, in pieces of `step`.
+Result<std::string> written(const BlobLayout& layout, const std::vector<std::size_t>& sizes, std::size_t step) {
   std::string file;
   BlobWriter writer(layout, [&file](std::span<const std::byte> bytes) -> Status {
     for (const std::byte byte : bytes) file += static_cast<char>(byte);
     return {};
   });
-  const std::string data(static_cast<std::size_t>(data_bytes), 'x');
-  for (std::size_t at = 0; at < data.size(); at += step) SMELT_RETURN_IF_ERROR(writer.append(view(data.substr(at, step))));
+  for (const std::size_t size : sizes) {
+    const std::string data(size, 'x');
+    for (std::size_t at = 0; at < size; at += step) SMELT_RETURN_IF_ERROR(writer.append(view(data.substr(at, step))));
+    SMELT_RETURN_IF_ERROR(writer.end_blob());
+  }
   SMELT_RETURN_IF_ERROR(writer.finish());
   return file;
 }
@@ -28,7 +32,7 @@ BlobLayout two_blobs() {  // 5 halves, 9 values of 3 bits
   EXPECT_EQ(*layout.add(BlobDataType::kUInt3, 9), 192U);
   return layout;
 }
-constexpr std::uint64_t kTwoBlobsData = 10 + 4;
+const std::vector<std::size_t> kTwoSizes{10, 4};
 
 // The format note's example: header + one blob of 96 bytes = 224 bytes.
 TEST(WeightBlob, OneBlobOf96BytesMakes224) {
@@ -44,7 +48,7 @@ TEST(WeightBlob, ExactBytesWhateverThePieces) {
   golden += std::string("\xef\xbe\xad\xde\x0c\0\0\0\x04\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x05", 25) + std::string(39, '\0');
   golden += "xxxx";
   for (const std::size_t step : {1U, 3U, 14U}) {
-    const Result<std::string> file = written(two_blobs(), kTwoBlobsData, step);
+    const Result<std::string> file = written(two_blobs(), kTwoSizes, step);
     ASSERT_TRUE(file.ok());
     EXPECT_EQ(*file, golden) << step;
     EXPECT_EQ(file->size(), two_blobs().file_size());
@@ -53,7 +57,7 @@ TEST(WeightBlob, ExactBytesWhateverThePieces) {
 
 TEST(WeightBlob, WhatWasWrittenReadsBackEqual) {
   const BlobLayout layout = two_blobs();
-  const Result<std::string> file = written(layout, kTwoBlobsData, 5);
+  const Result<std::string> file = written(layout, kTwoSizes, 5);
   ASSERT_TRUE(file.ok());
   const auto records = list_records(view(*file));
   ASSERT_TRUE(records.ok()) << records.error().to_string();
@@ -69,23 +73,47 @@ TEST(WeightBlob, WhatWasWrittenReadsBackEqual) {
 }
 
 TEST(WeightBlob, TooMuchOrTooLittleDataIsNeverAFile) {
-  EXPECT_FALSE(written(two_blobs(), kTwoBlobsData - 1, 4).ok());
-  EXPECT_FALSE(written(two_blobs(), kTwoBlobsData + 1, 4).ok());
-  EXPECT_TRUE(written(BlobLayout(), 0, 1).ok());
+  const std::vector<std::vector<std::size_t>> wrong{{10, 3}, {10, 5}, {10}, {10, 4, 1}, {}, {8, 6}, {14}};
+  for (const auto& sizes : wrong) {
+    const Result<std::string> file = written(two_blobs(), sizes, 4);
+    ASSERT_FALSE(file.ok()) << sizes.size();
+    EXPECT_EQ(file.error().code(), ErrorCode::kInternal);
+  }
+  EXPECT_TRUE(written(BlobLayout(), {}, 1).ok());
   BlobLayout layout;
   EXPECT_EQ(layout.add(BlobDataType::kInt8, 0).error().code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(layout.add(BlobDataType::kInt8, ~0ULL).error().code(), ErrorCode::kLimitReached);
 }
 
+TEST(WeightBlob, AnErrorStays) {
+  const std::string ten(10, 'x'), four(4, 'x');
+  for (int failing = 0; failing < 6; ++failing) {  // header, record, data, gap, record, data
+    int call = 0;
+    BlobWriter writer(two_blobs(), [&](std::span<const std::byte>) -> Status {
+      if (call++ == failing) return Error(ErrorCode::kWriteFailed, "disk full");
+      return {};
+    });
+    bool all_ok = true;
+    for (const std::string& data : {ten, four}) {
+      all_ok = writer.append(view(data)).ok() && all_ok;
+      all_ok = writer.end_blob().ok() && all_ok;
+    }
+    EXPECT_FALSE(all_ok) << failing;
+    const Status status = writer.finish();
+    ASSERT_FALSE(status.ok()) << failing;
+    EXPECT_EQ(status.error().code(), ErrorCode::kWriteFailed);
+  }
+}
+
 TEST(WeightBlob, EveryPrefixIsRefused) {
-  const std::string file = *written(two_blobs(), kTwoBlobsData, 14);
+  const std::string file = *written(two_blobs(), kTwoSizes, 14);
   for (std::size_t size = 0; size < file.size(); ++size) {
     EXPECT_FALSE(list_records(view(file.substr(0, size))).ok()) << size;
   }
 }
 
 TEST(WeightBlob, EachDamageHasItsCode) {
-  const std::string good = *written(two_blobs(), kTwoBlobsData, 14);
+  const std::string good = *written(two_blobs(), kTwoSizes, 14);
   struct Damage {
     std::size_t at;
     char byte;
