@@ -14,28 +14,30 @@ namespace {
 struct DataTypeRow {
   std::string_view name;
   std::uint64_t bits;
+  int member;  ///< TensorProto field of typed data: float 4, int32 5, string 6, int64 7, double 10, uint64 11
 };
 
 // Index: TensorProto.DataType.
 constexpr std::array<DataTypeRow, 27> kDataTypes{{
-    {"unknown", 0},      {"float32", 32},   {"uint8", 8},          {"int8", 8},           {"uint16", 16},
-    {"int16", 16},       {"int32", 32},     {"int64", 64},         {"string", 0},         {"bool", 8},
-    {"float16", 16},     {"float64", 64},   {"uint32", 32},        {"uint64", 64},        {"complex64", 64},
-    {"complex128", 128}, {"bfloat16", 16},  {"float8e4m3fn", 8},   {"float8e4m3fnuz", 8}, {"float8e5m2", 8},
-    {"float8e5m2fnuz", 8}, {"uint4", 4},    {"int4", 4},           {"float4e2m1", 4},     {"float8e8m0", 8},
-    {"uint2", 2},        {"int2", 2},
+    {"unknown", 0, 0},         {"float32", 32, 4},     {"uint8", 8, 5},           {"int8", 8, 5},
+    {"uint16", 16, 5},         {"int16", 16, 5},       {"int32", 32, 5},          {"int64", 64, 7},
+    {"string", 0, 6},          {"bool", 8, 5},         {"float16", 16, 5},        {"float64", 64, 10},
+    {"uint32", 32, 11},        {"uint64", 64, 11},     {"complex64", 64, 4},      {"complex128", 128, 10},
+    {"bfloat16", 16, 5},       {"float8e4m3fn", 8, 5}, {"float8e4m3fnuz", 8, 5},  {"float8e5m2", 8, 5},
+    {"float8e5m2fnuz", 8, 5},  {"uint4", 4, 5},        {"int4", 4, 5},            {"float4e2m1", 4, 5},
+    {"float8e8m0", 8, 5},      {"uint2", 2, 5},        {"int2", 2, 5},
 }};
 constexpr int kStringType = 8;
 
 enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
-/// One field of a message: its number, and its value as a number or as a range of bytes.
+/// One field of a message: its number, and its value as a number and as a range of bytes.
 struct Field {
   std::uint32_t number = 0;
   std::uint32_t wire = 0;
   std::uint64_t offset = 0;           ///< of the tag, from the start of the file
-  std::uint64_t value = 0;            ///< varint or fixed
-  std::span<const std::byte> body{};  ///< length-delimited
+  std::uint64_t value = 0;            ///< of a varint
+  std::span<const std::byte> body{};  ///< the bytes of the value; of a length-delimited one, without its length
 };
 
 class Reader {
@@ -55,10 +57,13 @@ class Reader {
           if (has_graph) return malformed(field, "the model has two graphs");
           has_graph = true;
           return graph(field, model.graph, 1);
-        case 8: return opset(field, model.opset_imports.emplace_back());
+        case 8: return append(field, model.opset_imports, [&](OpsetImport& out) { return opset(field, out); });
         default: return {};
       }
     }));
+    if (model.ir_version < 0) {
+      return error(ErrorCode::kMalformedInput, 0, fmt::format("the ir_version is {}", model.ir_version));
+    }
     if (!has_graph) {
       return Error(ErrorCode::kMalformedInput, "the file holds no graph")
           .at({.file = file_, .byte_offset = {}, .graph = {}, .node = {}})
@@ -115,7 +120,9 @@ class Reader {
       const auto remaining = static_cast<std::uint64_t>(end - in);
       switch (field.wire) {
         case kVarint: {
+          const std::byte* const start = in;
           SMELT_RETURN_IF_ERROR(varint(in, end, field.value));
+          field.body = {start, in};
           break;
         }
         case kFixed32:
@@ -125,7 +132,7 @@ class Reader {
             return error(ErrorCode::kTruncatedInput, field.offset,
                          fmt::format("a field needs {} bytes, {} remain", size, remaining));
           }
-          std::memcpy(&field.value, in, size);
+          field.body = {in, size};
           in += size;
           break;
         }
@@ -172,29 +179,38 @@ class Reader {
     return {};
   }
 
-  Status name(const Field& field, std::string& out) const {
+  Status name(const Field& field, std::string& out) {
     SMELT_RETURN_IF_ERROR(expect(field, kBytes));
     if (field.body.size() > limits_.max_name_bytes) {
       return error(ErrorCode::kLimitReached, field.offset,
                    fmt::format("a name has {} bytes, the limit is {}", field.body.size(), limits_.max_name_bytes));
     }
+    SMELT_RETURN_IF_ERROR(charge(field, field.body.size()));
     // Byte by byte: `body` may be empty with any address.
     out.clear();
     for (const std::byte byte : field.body) out += static_cast<char>(byte);
     return {};
   }
 
-  Status count(const Field& field, std::uint64_t& counter, std::uint64_t limit, const char* what) const {
-    if (counter == limit) {
-      return error(ErrorCode::kLimitReached, field.offset, fmt::format("more than {} {}", limit, what));
+  /// Takes `bytes` from the budget for structure, before they are allocated.
+  Status charge(const Field& field, std::uint64_t bytes) {
+    if (bytes > limits_.max_structure_bytes - structure_bytes_) {
+      return error(ErrorCode::kLimitReached, field.offset,
+                   fmt::format("the structure, without weights, needs more than {} bytes", limits_.max_structure_bytes));
     }
-    ++counter;
+    structure_bytes_ += bytes;
     return {};
   }
 
+  /// Appends an element to `list` and lets `read` fill it.
+  template <typename T, typename Read>
+  Status append(const Field& field, std::vector<T>& list, const Read& read) {
+    SMELT_RETURN_IF_ERROR(charge(field, sizeof(T)));
+    return read(list.emplace_back());
+  }
+
   Status name_list(const Field& field, std::vector<std::string>& out) {
-    SMELT_RETURN_IF_ERROR(count(field, list_elements_, limits_.max_list_elements, "list elements"));
-    return name(field, out.emplace_back());
+    return append(field, out, [&](std::string& text) { return name(field, text); });
   }
 
   Status opset(const Field& outer, OpsetImport& out) {
@@ -217,12 +233,14 @@ class Reader {
     return each_field(outer.body, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1:
-          SMELT_RETURN_IF_ERROR(count(field, nodes_, limits_.max_nodes, "nodes"));
-          return node(field, out.nodes.emplace_back(), depth);
+          if (++nodes_ > limits_.max_nodes) {
+            return error(ErrorCode::kLimitReached, field.offset, fmt::format("more than {} nodes", limits_.max_nodes));
+          }
+          return append(field, out.nodes, [&](Node& child) { return node(field, child, depth); });
         case 2: return name(field, out.name);
-        case 5: return tensor(field, out.initializers.emplace_back());
-        case 11: return value_info(field, out.inputs.emplace_back());
-        case 12: return value_info(field, out.outputs.emplace_back());
+        case 5: return append(field, out.initializers, [&](Tensor& child) { return tensor(field, child); });
+        case 11: return append(field, out.inputs, [&](ValueInfo& child) { return value_info(field, child); });
+        case 12: return append(field, out.outputs, [&](ValueInfo& child) { return value_info(field, child); });
         default: return {};
       }
     });
@@ -236,7 +254,7 @@ class Reader {
         case 2: return name_list(field, out.outputs);
         case 3: return name(field, out.name);
         case 4: return name(field, out.op_type);
-        case 5: return attribute(field, out.attributes.emplace_back(), depth);
+        case 5: return append(field, out.attributes, [&](Attribute& child) { return attribute(field, child, depth); });
         case 7: return name(field, out.domain);
         default: return {};
       }
@@ -254,7 +272,9 @@ class Reader {
           if (out.tensor) return malformed(field, "an attribute has two tensors");
           return tensor(field, out.tensor.emplace());
         case 6:
-        case 11: return graph(field, out.graphs.emplace_back(), depth + 1);
+          if (!out.graphs.empty()) return malformed(field, "an attribute has two graphs");
+          [[fallthrough]];
+        case 11: return append(field, out.graphs, [&](Graph& child) { return graph(field, child, depth + 1); });
         case 20: return small_integer(field, 15, out.type);
         default: return {};
       }
@@ -292,8 +312,10 @@ class Reader {
       if (out.dims.size() == limits_.max_rank) {
         return error(ErrorCode::kLimitReached, field.offset, fmt::format("a rank is over {}", limits_.max_rank));
       }
-      out.dims.push_back(extent);
-      return {};
+      return append(field, out.dims, [extent](std::int64_t& slot) {
+        slot = extent;
+        return Status();
+      });
     };
     if (field.wire == kVarint) return add(field.value);
     SMELT_RETURN_IF_ERROR(expect(field, kBytes));  // packed, as proto3 writers do
@@ -314,15 +336,12 @@ class Reader {
     }
     if (out.payload_field == 9) return malformed(field, "a tensor has raw_data twice");
     out.payload_field = number;
-    if (number == 9 || number == 6) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
-    if (field.wire != kBytes) {
-      // One unpacked element. Packing is what every writer of weights does.
-      return count(field, list_elements_, limits_.max_list_elements, "list elements");
-    }
-    SMELT_RETURN_IF_ERROR(count(field, list_elements_, limits_.max_list_elements, "list elements"));
-    out.payloads.push_back({.offset = field.body.empty() ? field.offset : offset_of(field.body.data()),
-                            .length = field.body.size()});
-    return {};
+    const std::uint32_t alone = number == 4 ? kFixed32 : number == 10 ? kFixed64 : number == 6 || number == 9 ? kBytes : kVarint;
+    if (field.wire != alone) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+    return append(field, out.payloads, [&](Payload& run) {
+      run = {.offset = field.body.empty() ? field.offset : offset_of(field.body.data()), .length = field.body.size()};
+      return Status();
+    });
   }
 
   Status external(const Field& outer, Tensor& out) {
@@ -354,6 +373,9 @@ class Reader {
       }
     }
     out.is_external = location == 1;
+    if (!out.is_external && !out.external_location.empty()) {
+      return malformed(outer, fmt::format("tensor \"{}\" names a file but is not external", out.name));
+    }
     if (out.is_external) {
       if (out.external_location.empty()) {
         return malformed(outer, fmt::format("external tensor \"{}\" names no file", out.name));
@@ -370,8 +392,46 @@ class Reader {
         return malformed(outer, fmt::format("raw_data of tensor \"{}\" has {} bytes, its shape needs {}", out.name,
                                             out.payloads.front().length, needed));
       }
-    } else if (out.payload_field == 0 && out.element_count != 0) {
-      return malformed(outer, fmt::format("tensor \"{}\" has no data", out.name));
+      return {};
+    }
+    return check_typed_data(outer, out);
+  }
+
+  /// Data in a typed member: the member of the data type, with exactly the elements that the shape asks for.
+  Status check_typed_data(const Field& outer, const Tensor& tensor) const {
+    if (tensor.payload_field == 0) {
+      if (tensor.element_count == 0) return {};
+      return malformed(outer, fmt::format("tensor \"{}\" has no data", tensor.name));
+    }
+    const int member = kDataTypes[static_cast<std::size_t>(tensor.data_type)].member;
+    if (tensor.payload_field != member) {
+      return malformed(outer, fmt::format("{} tensor \"{}\" has its data in field {}, not {}",
+                                          data_type_name(tensor.data_type), tensor.name, tensor.payload_field, member));
+    }
+    const std::uint64_t bits = data_type_bits(tensor.data_type);
+    std::uint64_t needed = tensor.element_count;               // entries of the member
+    if (bits != 0 && bits < 8) needed = (needed * bits + 7) / 8;  // an entry is a byte of packed values
+    if (tensor.data_type == 14 || tensor.data_type == 15) needed *= 2;  // complex: real and imaginary part
+
+    std::uint64_t found = 0;
+    for (const Payload& run : tensor.payloads) {
+      const auto body = bytes_.subspan(static_cast<std::size_t>(run.offset), static_cast<std::size_t>(run.length));
+      if (member == 6) {
+        ++found;
+      } else if (member == 4 || member == 10) {
+        const std::uint64_t size = member == 4 ? 4 : 8;
+        if (run.length % size != 0) {
+          return malformed(outer, fmt::format("tensor \"{}\" has {} bytes of {}-byte values", tensor.name, run.length, size));
+        }
+        found += run.length / size;
+      } else {
+        const std::byte* in = body.data();
+        const std::byte* const end = in + body.size();
+        for (std::uint64_t value = 0; in != end; ++found) SMELT_RETURN_IF_ERROR(varint(in, end, value));
+      }
+    }
+    if (found != needed) {
+      return malformed(outer, fmt::format("tensor \"{}\" holds {} values, its shape needs {}", tensor.name, found, needed));
     }
     return {};
   }
@@ -412,6 +472,7 @@ class Reader {
     if (shape.size() == limits_.max_rank) {
       return error(ErrorCode::kLimitReached, outer.offset, fmt::format("a rank is over {}", limits_.max_rank));
     }
+    SMELT_RETURN_IF_ERROR(charge(outer, sizeof(Dim)));
     Dim& out = shape.emplace_back();
     return each_field(outer.body, [&](const Field& field) -> Status {
       switch (field.number) {
@@ -432,7 +493,7 @@ class Reader {
   const std::string& file_;
   const Limits& limits_;
   std::uint64_t nodes_ = 0;
-  std::uint64_t list_elements_ = 0;
+  std::uint64_t structure_bytes_ = 0;
 };
 
 /// The name of a well-known format that these bytes are instead of ONNX; empty if none is recognised.
@@ -444,10 +505,14 @@ std::string_view other_format(std::span<const std::byte> bytes) {
   if (starts_with(0, "\x1f\x8b")) return "gzip data";
   if (starts_with(4, "TFL3")) return "a TFLite model";
   if (starts_with(0, "\x89HDF")) return "an HDF5 file (a Keras model, perhaps)";
-  if (starts_with(0, "{") || starts_with(0, "<")) return "text";
-  if (starts_with(8, "{\"")) return "a safetensors file";
+  if (starts_with(8, "{")) return "a safetensors file";
   if (starts_with(0, "\x80\x02") || starts_with(0, "\x80\x04")) return "a Python pickle (a PyTorch checkpoint, perhaps)";
-  return {};
+  const auto head = bytes.first(std::min<std::size_t>(bytes.size(), 64));
+  const bool is_text = std::all_of(head.begin(), head.end(), [](std::byte byte) {
+    const int c = std::to_integer<int>(byte);
+    return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
+  });
+  return is_text && !head.empty() ? "text" : std::string_view();
 }
 
 }  // namespace
@@ -463,12 +528,15 @@ std::uint64_t data_type_bits(int data_type) {
 }
 
 Result<Model> read_model(std::span<const std::byte> bytes, const std::string& file, const Limits& limits) {
+  Result<Model> model = Reader(bytes, file, limits).model();
+  if (model.ok()) return model;
+  // Only now: an ONNX file may hold any of these magic bytes in a name near its start.
   if (const std::string_view other = other_format(bytes); !other.empty()) {
     return Error(ErrorCode::kNotThisFormat, fmt::format("the file is {}, not an ONNX model", other))
         .at({.file = file, .byte_offset = {}, .graph = {}, .node = {}})
         .hint("export or unpack it to .onnx first");
   }
-  return Reader(bytes, file, limits).model();
+  return model;
 }
 
 }  // namespace smelt::onnx_format

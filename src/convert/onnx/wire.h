@@ -16,11 +16,12 @@ namespace smelt::onnx_format {
 
 /// What a file may ask for. Reaching a bound is `kLimitReached`.
 struct Limits {
-  std::uint64_t max_nodes = 4'000'000;          ///< in all graphs and functions together
-  std::uint64_t max_name_bytes = 64 * 1024;     ///< of one name, symbol, operator type or domain
-  std::uint64_t max_list_elements = 64'000'000;  ///< strings, ints and floats of all lists together
+  std::uint64_t max_nodes = 4'000'000;                             ///< in all graphs together
+  std::uint64_t max_name_bytes = 64 * 1024;                        ///< of one name, symbol, operator type or domain
+  std::uint64_t max_structure_bytes = std::uint64_t{256} << 20;  ///< of all structs and names; growing lists may
+                                                                 ///< take up to three times that for a moment
   std::size_t max_rank = 32;
-  int max_graph_depth = 64;                     ///< graphs inside graphs
+  int max_graph_depth = 64;                                        ///< graphs inside graphs
 };
 
 /// An extent that is known, a symbol ("batch"), or neither.
@@ -49,7 +50,9 @@ struct Tensor {
   bool is_external = false;          ///< data_location EXTERNAL: the bytes are in another file
   std::string external_location;     ///< as written, not checked: a path from a stranger
   int payload_field = 0;             ///< TensorProto field that holds the data: 9 is raw_data; 0 none
-  std::vector<Payload> payloads;     ///< runs of that field, in order
+  /// Runs of that field, in order. Joined, they are the field's packed form: an element that stood alone is a run of its own.
+  /// Together they hold exactly the elements that dims and data_type ask for. Of string_data, a run is a string.
+  std::vector<Payload> payloads;
 };
 
 struct Graph;
@@ -88,7 +91,7 @@ struct Model {
 
 /// Reads the structure of an ONNX file. `file` is for messages only. Memory follows the structure, not the weights.
 /// Source of the numbers: onnx.proto of IR 13; what protobuf lets pass and we refuse: groups, tag 0, a known field of
-/// another wire type, a graph given twice, varints over 64 bits, raw_data of another size than the dims say.
+/// another wire type, a graph given twice, varints over 64 bits, data of another size or member than dims and type say.
 [[nodiscard]] Result<Model> read_model(std::span<const std::byte> bytes, const std::string& file, const Limits& limits);
 
 /// "float32" for 1; "unknown" for a number that ONNX does not define.

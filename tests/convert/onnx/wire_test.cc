@@ -107,6 +107,8 @@ TEST(Wire, RefusesWhatParsersDisagreeAbout) {
   EXPECT_EQ(code_of(whole() + std::string(1, '\0')), ErrorCode::kMalformedInput);              // tag 0
   EXPECT_EQ(code_of(whole() + varint(7 << 3 | 3)), ErrorCode::kMalformedInput);                // group
   EXPECT_EQ(code_of(whole() + varint(99 << 3) + std::string(10, '\x80')), ErrorCode::kMalformedInput);  // 11-byte varint
+  EXPECT_EQ(code_of(number(1, ~0ULL) + bytes(7, graph())), ErrorCode::kMalformedInput);        // ir_version -1
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(bytes(5, bytes(6, "") + bytes(6, "")))))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of(number(7, 1)), ErrorCode::kMalformedInput);                                // graph as a number
   EXPECT_EQ(code_of(with_graph(bytes(1, bytes(1, "x")))), ErrorCode::kMalformedInput);         // node without op_type
   EXPECT_EQ(code_of(whole() + bytes(99, "unknown field")), std::nullopt);
@@ -128,6 +130,56 @@ TEST(Wire, TensorRules) {
   const std::string location = bytes(13, bytes(1, "location") + bytes(2, "w.bin"));
   EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, location + number(14, 1))), std::nullopt);
   EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, number(14, 1))), ErrorCode::kMalformedInput);
+}
+
+TEST(Wire, TypedDataIsTheRightMemberWithTheRightCount) {
+  const std::string one = varint(4 << 3 | 5) + "abcd";  // float_data, not packed
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, std::string(8, 'a')))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, std::string(9, 'a')))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, "abcd"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(7, std::string(2, '\1')))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, number(4, 1) + number(4, 1))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, one)), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, bytes(7, varint(300) + varint(1)))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, bytes(7, "\x01\x80"))), ErrorCode::kTruncatedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {5}, 22, bytes(5, "\x01\x01\x01"))), std::nullopt);   // int4: bytes
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 14, bytes(4, std::string(8, 'a')))), std::nullopt);  // complex64
+  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, bytes(6, "a") + bytes(6, ""))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, bytes(6, "a"))), ErrorCode::kMalformedInput);
+
+  // Elements that stand alone, and runs among them, keep their place: joined, they are the packed form.
+  const std::string file = with_graph(bytes(5, tensor("w", {4}, 1, one + bytes(4, "efghijkl") + varint(4 << 3 | 5) + "mnop")));
+  const Result<Model> model = read(file);
+  ASSERT_TRUE(model.ok()) << model.error().to_string();
+  std::string joined;
+  for (const Payload& run : model->graph.initializers.at(0).payloads) joined += file.substr(run.offset, run.length);
+  EXPECT_EQ(joined, "abcdefghijklmnop");
+}
+
+TEST(Wire, AnEmptyElementCostsItsStructNotTwoBytes) {
+  const Limits limits{.max_structure_bytes = 1 << 20};
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) many += bytes(5, "");
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(many))), limits), ErrorCode::kLimitReached);  // attributes
+  for (const unsigned field : {11U, 12U}) {  // inputs, outputs
+    many.clear();
+    for (int i = 0; i < 100'000; ++i) many += bytes(field, "");
+    EXPECT_EQ(code_of(with_graph(many), limits), ErrorCode::kLimitReached) << field;
+  }
+  many.clear();
+  for (int i = 0; i < 100'000; ++i) many += bytes(8, "");
+  EXPECT_EQ(code_of(many + whole(), limits), ErrorCode::kLimitReached);  // opset imports
+  many.clear();
+  for (int i = 0; i < 100'000; ++i) many += bytes(11, "");
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(bytes(5, many)))), limits), ErrorCode::kLimitReached);  // graphs
+  many.clear();
+  for (int i = 0; i < 100'000; ++i) many += bytes(1, "");
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(many))), limits), ErrorCode::kLimitReached);  // input names
+}
+
+TEST(Wire, MagicBytesOfAnotherFormatInANameAreOnnxStill) {
+  EXPECT_EQ(code_of(number(1, 8) + bytes(2, "TFL3 exporter") + bytes(7, graph())), std::nullopt);
+  EXPECT_EQ(code_of(number(1, 8) + bytes(2, "abcd{\"k\"}") + bytes(7, graph())), std::nullopt);
 }
 
 TEST(Wire, DimsMayBePacked) {
@@ -152,6 +204,7 @@ TEST(Wire, OtherFormatsAreNamed) {
                                                        {"\x1f\x8b rest", "gzip"},
                                                        {std::string("\x1c\0\0\0TFL3", 8), "TFLite"},
                                                        {"{\"model\": 1}", "text"},
+                                                       {"[1, 2]\n", "text"},
                                                        {std::string("\x10\0\0\0\0\0\0\0{\"w\":1}", 15), "safetensors"}};
   for (const auto& [file, name] : cases) {
     const Result<Model> model = read(file);
