@@ -1,6 +1,5 @@
 #include "base/mapped_file.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -9,21 +8,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "temp_folder.h"
+
 namespace smelt {
 namespace {
 
-/// A folder of its own for each test, removed at the end.
-class MappedFileTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "smelt-test-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::filesystem::path folder_;
-};
+using MappedFileTest = TempFolderTest;
 
 TEST_F(MappedFileTest, GivesTheBytesAndSurvivesAMoveAndARelease) {
   std::ofstream(folder_ / "a") << "hello";

@@ -1,6 +1,5 @@
 #include "base/output_file.h"
 
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -9,18 +8,17 @@
 
 #include <gtest/gtest.h>
 
+#include "temp_folder.h"
+
 namespace smelt {
 namespace {
 
-class OutputFileTest : public ::testing::Test {
+class OutputFileTest : public TempFolderTest {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "smelt-test-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
+    TempFolderTest::SetUp();
     target_ = folder_ / "out.bin";
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   [[nodiscard]] std::string content() const {
     std::ifstream in(target_, std::ios::binary);
@@ -31,7 +29,7 @@ class OutputFileTest : public ::testing::Test {
   }
   static Status write(OutputFile& file, std::string_view text) { return file.write(std::as_bytes(std::span(text))); }
 
-  std::filesystem::path folder_, target_;
+  std::filesystem::path target_;
 };
 
 TEST_F(OutputFileTest, AppearsWholeAtCommitAndOnlyThen) {
