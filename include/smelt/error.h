@@ -32,10 +32,10 @@ enum class ErrorCode : std::uint16_t {
 
 /// Where in the input an error was found. Empty members are not known.
 struct ErrorLocation {
-  std::string file;
-  std::optional<std::uint64_t> byte_offset;
-  std::string graph;
-  std::string node;
+  std::string file{};
+  std::optional<std::uint64_t> byte_offset{};
+  std::string graph{};
+  std::string node{};
 };
 
 /// One coded error: what is wrong, where, and what the user can do. The message is lower case, without full stop.

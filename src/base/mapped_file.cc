@@ -16,7 +16,7 @@ namespace {
 
 Error read_failed(const std::filesystem::path& path, std::string message) {
   return Error(ErrorCode::kReadFailed, std::move(message))
-      .at({.file = path.string(), .byte_offset = {}, .graph = {}, .node = {}});
+      .at({.file = path.string()});
 }
 
 const char* kind_name(mode_t mode) {

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include <fcntl.h>
@@ -15,12 +16,12 @@ namespace {
 
 Error failed(const std::filesystem::path& target, const char* what, int code) {
   return Error(ErrorCode::kWriteFailed, fmt::format("{}: {}", what, std::strerror(code)))
-      .at({.file = target.string(), .byte_offset = {}, .graph = {}, .node = {}});
+      .at({.file = target.string()});
 }
 
 Error already_there(const std::filesystem::path& target) {
   return Error(ErrorCode::kOutputExists, "the output is already there")
-      .at({.file = target.string(), .byte_offset = {}, .graph = {}, .node = {}})
+      .at({.file = target.string()})
       .hint("name another output, or remove this one");
 }
 

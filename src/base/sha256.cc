@@ -82,10 +82,4 @@ std::string Sha256::finish_hex() {
   return text;
 }
 
-std::string sha256_hex(std::span<const std::byte> bytes) {
-  Sha256 digest;
-  digest.update(bytes);
-  return digest.finish_hex();
-}
-
 }  // namespace smelt

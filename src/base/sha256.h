@@ -26,6 +26,4 @@ class Sha256 {
   std::uint64_t total_ = 0;  ///< bytes
 };
 
-[[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
-
 }  // namespace smelt

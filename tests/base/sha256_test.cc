@@ -8,7 +8,11 @@
 namespace smelt {
 namespace {
 
-std::string digest(const std::string& text) { return sha256_hex(std::as_bytes(std::span(text))); }
+std::string digest(const std::string& text) {
+  Sha256 sha256;
+  sha256.update(std::as_bytes(std::span(text)));
+  return sha256.finish_hex();
+}
 
 // Expected values: the example messages published with FIPS 180-4.
 TEST(Sha256, PublishedVectors) {

@@ -34,7 +34,7 @@ std::uint64_t load(std::span<const std::byte> bytes, std::uint64_t at, std::size
 }
 
 Error bad(ErrorCode code, std::uint64_t offset, std::string message) {
-  return Error(code, std::move(message)).at({.file = "weight.bin", .byte_offset = offset, .graph = {}, .node = {}});
+  return Error(code, std::move(message)).at({.file = "weight.bin", .byte_offset = offset});
 }
 
 /// The number of blobs that a valid header states.
@@ -142,11 +142,10 @@ Status BlobWriter::finish() {
   return {};
 }
 
-Result<BlobRecord> read_record(std::span<const std::byte> file, std::uint64_t metadata_offset) {
-  SMELT_RETURN_IF_ERROR([&]() -> Status {
-    const auto header = read_header(file);
-    return header.ok() ? Status() : Status(header.error());
-  }());
+namespace {
+
+/// The record at `metadata_offset` of a file whose header was read.
+Result<BlobRecord> record_at(std::span<const std::byte> file, std::uint64_t metadata_offset) {
   if (metadata_offset % kAlignment != 0 || metadata_offset == 0) {
     return bad(ErrorCode::kMalformedInput, metadata_offset, "a blob record must stand at a multiple of 64, after the header");
   }
@@ -191,12 +190,19 @@ Result<BlobRecord> read_record(std::span<const std::byte> file, std::uint64_t me
   return record;
 }
 
+}  // namespace
+
+Result<BlobRecord> read_record(std::span<const std::byte> file, std::uint64_t metadata_offset) {
+  if (const Result<std::uint64_t> count = read_header(file); !count.ok()) return count.error();
+  return record_at(file, metadata_offset);
+}
+
 Result<std::vector<BlobRecord>> list_records(std::span<const std::byte> file) {
   SMELT_ASSIGN_OR_RETURN(const std::uint64_t count, read_header(file));
   std::vector<BlobRecord> records;
   std::uint64_t offset = kAlignment;
   for (std::uint64_t i = 0; i < count; ++i) {
-    SMELT_ASSIGN_OR_RETURN(const BlobRecord record, read_record(file, offset));
+    SMELT_ASSIGN_OR_RETURN(const BlobRecord record, record_at(file, offset));
     records.push_back(record);
     offset = align_up(record.data_offset + record.size);
   }

@@ -66,7 +66,7 @@ class Reader {
     }
     if (!has_graph) {
       return Error(ErrorCode::kMalformedInput, "the file holds no graph")
-          .at({.file = file_, .byte_offset = {}, .graph = {}, .node = {}})
+          .at({.file = file_})
           .hint("is it an ONNX model? a model begins with its ir_version and holds one graph");
     }
     return model;
@@ -78,7 +78,7 @@ class Reader {
   }
 
   [[nodiscard]] Error error(ErrorCode code, std::uint64_t offset, std::string message) const {
-    return Error(code, std::move(message)).at({.file = file_, .byte_offset = offset, .graph = {}, .node = {}});
+    return Error(code, std::move(message)).at({.file = file_, .byte_offset = offset});
   }
   [[nodiscard]] Error malformed(const Field& field, std::string message) const {
     return error(ErrorCode::kMalformedInput, field.offset, std::move(message));
@@ -415,7 +415,6 @@ class Reader {
 
     std::uint64_t found = 0;
     for (const Payload& run : tensor.payloads) {
-      const auto body = bytes_.subspan(static_cast<std::size_t>(run.offset), static_cast<std::size_t>(run.length));
       if (member == 6) {
         ++found;
       } else if (member == 4 || member == 10) {
@@ -425,8 +424,8 @@ class Reader {
         }
         found += run.length / size;
       } else {
-        const std::byte* in = body.data();
-        const std::byte* const end = in + body.size();
+        const std::byte* in = bytes_.data() + run.offset;
+        const std::byte* const end = in + run.length;
         for (std::uint64_t value = 0; in != end; ++found) SMELT_RETURN_IF_ERROR(varint(in, end, value));
       }
     }
@@ -472,21 +471,23 @@ class Reader {
     if (shape.size() == limits_.max_rank) {
       return error(ErrorCode::kLimitReached, outer.offset, fmt::format("a rank is over {}", limits_.max_rank));
     }
-    SMELT_RETURN_IF_ERROR(charge(outer, sizeof(Dim)));
-    Dim& out = shape.emplace_back();
-    return each_field(outer.body, [&](const Field& field) -> Status {
-      switch (field.number) {
-        case 1: {
-          std::int64_t extent = 0;
-          SMELT_RETURN_IF_ERROR(integer(field, extent));
-          if (extent < 0) return malformed(field, fmt::format("an extent is {}", extent));
-          out.extent = extent;
-          return {};
+    return append(outer, shape, [&](Dim& out) {
+      return each_field(outer.body, [&](const Field& field) -> Status {
+        switch (field.number) {
+          case 1: return extent(field, out);
+          case 2: return name(field, out.symbol);
+          default: return {};
         }
-        case 2: return name(field, out.symbol);
-        default: return {};
-      }
+      });
     });
+  }
+
+  Status extent(const Field& field, Dim& out) const {
+    std::int64_t value = 0;
+    SMELT_RETURN_IF_ERROR(integer(field, value));
+    if (value < 0) return malformed(field, fmt::format("an extent is {}", value));
+    out.extent = value;
+    return {};
   }
 
   std::span<const std::byte> bytes_;
@@ -533,7 +534,7 @@ Result<Model> read_model(std::span<const std::byte> bytes, const std::string& fi
   // Only now: an ONNX file may hold any of these magic bytes in a name near its start.
   if (const std::string_view other = other_format(bytes); !other.empty()) {
     return Error(ErrorCode::kNotThisFormat, fmt::format("the file is {}, not an ONNX model", other))
-        .at({.file = file, .byte_offset = {}, .graph = {}, .node = {}})
+        .at({.file = file})
         .hint("export or unpack it to .onnx first");
   }
   return model;
