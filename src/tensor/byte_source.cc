@@ -1,0 +1,245 @@
+#include "tensor/byte_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "tensor/float16.h"
+
+namespace smelt {
+namespace {
+
+class OwnedBytes final : public ByteSource {
+ public:
+  explicit OwnedBytes(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  [[nodiscard]] std::uint64_t size() const override { return bytes_.size(); }
+  [[nodiscard]] Status stream(std::span<std::byte> /*scratch*/, const Sink& sink) const override {
+    if (bytes_.empty()) return {};
+    return sink(bytes_);
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+class SharedBytes final : public ByteSource {
+ public:
+  SharedBytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range)
+      : keeper_(std::move(keeper)), range_(range) {}
+  [[nodiscard]] std::uint64_t size() const override { return range_.size(); }
+  [[nodiscard]] Status stream(std::span<std::byte> /*scratch*/, const Sink& sink) const override {
+    if (range_.empty()) return {};
+    return sink(range_);
+  }
+
+ private:
+  std::shared_ptr<const void> keeper_;
+  std::span<const std::byte> range_;
+};
+
+class SplatBytes final : public ByteSource {
+ public:
+  SplatBytes(std::vector<std::byte> pattern, std::uint64_t count) : pattern_(std::move(pattern)), count_(count) {}
+  [[nodiscard]] std::uint64_t size() const override { return pattern_.size() * count_; }
+  [[nodiscard]] Status stream(std::span<std::byte> scratch, const Sink& sink) const override {
+    if (size() == 0) return {};
+    std::span<const std::byte> chunk(pattern_);
+    const std::uint64_t repeats = std::min<std::uint64_t>(scratch.size() / pattern_.size(), count_);
+    if (repeats > 1) {
+      for (std::size_t i = 0; i < repeats; ++i) {
+        std::ranges::copy(pattern_, scratch.subspan(i * pattern_.size()).begin());
+      }
+      chunk = scratch.first(static_cast<std::size_t>(repeats) * pattern_.size());
+    }
+    for (std::uint64_t left = size(); left != 0;) {
+      const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk.size()));
+      SMELT_RETURN_IF_ERROR(sink(chunk.first(part)));
+      left -= part;
+    }
+    return {};
+  }
+
+ private:
+  std::vector<std::byte> pattern_;
+  std::uint64_t count_;
+};
+
+/// Elements that a function turns into other elements one for one, in order. Half of the scratch goes to the source, half to the
+/// output; without scratch, small buffers of its own.
+template <typename In, typename Out, typename Function>
+class MappedElements final : public ByteSource {
+ public:
+  MappedElements(BytesRef source, Function function) : source_(std::move(source)), function_(std::move(function)) {}
+  [[nodiscard]] std::uint64_t size() const override { return source_->size() / sizeof(In) * sizeof(Out); }
+  [[nodiscard]] std::uint64_t working_set() const override { return source_->working_set() + kBuffer * (sizeof(In) + sizeof(Out)); }
+  [[nodiscard]] Status stream(std::span<std::byte> scratch, const Sink& sink) const override {
+    std::vector<Out> out;
+    std::uint64_t position = 0;
+    return stream_elements<In>(*source_, scratch, [&](std::span<const In> elements) -> Status {
+      while (!elements.empty()) {
+        const std::size_t count = std::min(elements.size(), kBuffer);
+        out.resize(count);
+        for (std::size_t i = 0; i < count; ++i) out[i] = function_(elements[i], position + i);
+        SMELT_RETURN_IF_ERROR(sink(std::as_bytes(std::span(out))));
+        position += count;
+        elements = elements.subspan(count);
+      }
+      return {};
+    });
+  }
+
+ private:
+  static constexpr std::size_t kBuffer = 16384;
+  BytesRef source_;
+  Function function_;
+};
+
+template <typename In, typename Out, typename Function>
+Result<BytesRef> map_elements(BytesRef source, Function function) {
+  if (source == nullptr) return Error(ErrorCode::kInvalidArgument, "a derived constant needs a source");
+  if (source->size() % sizeof(In) != 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("{} bytes are not a whole number of {}-byte elements", source->size(), sizeof(In)));
+  }
+  return BytesRef(std::make_shared<const MappedElements<In, Out, Function>>(std::move(source), std::move(function)));
+}
+
+class Transposed2d final : public ByteSource {
+ public:
+  Transposed2d(BytesRef source, std::size_t rows, std::size_t columns, std::size_t element)
+      : source_(std::move(source)), rows_(rows), columns_(columns), element_(element) {}
+  [[nodiscard]] std::uint64_t size() const override { return source_->size(); }
+  [[nodiscard]] std::uint64_t working_set() const override { return source_->working_set() + source_->size(); }
+  [[nodiscard]] Status stream(std::span<std::byte> scratch, const Sink& sink) const override {
+    std::vector<std::byte> whole;
+    whole.reserve(static_cast<std::size_t>(size()));
+    SMELT_RETURN_IF_ERROR(source_->stream(scratch, [&](std::span<const std::byte> chunk) {
+      whole.insert(whole.end(), chunk.begin(), chunk.end());
+      return Status();
+    }));
+    // Several output rows at a time, so that a cache line of the source serves more than one of its elements.
+    constexpr std::size_t kBlock = 16;
+    std::vector<std::byte> out(rows_ * element_ * kBlock);
+    for (std::size_t first = 0; first < columns_; first += kBlock) {
+      const std::size_t count = std::min(kBlock, columns_ - first);
+      for (std::size_t row = 0; row < rows_; ++row) {
+        for (std::size_t c = 0; c < count; ++c) {
+          std::memcpy(out.data() + (c * rows_ + row) * element_, whole.data() + (row * columns_ + first + c) * element_, element_);
+        }
+      }
+      if (rows_ != 0) SMELT_RETURN_IF_ERROR(sink(std::span(out).first(count * rows_ * element_)));
+    }
+    return {};
+  }
+
+ private:
+  BytesRef source_;
+  std::size_t rows_, columns_, element_;
+};
+
+std::uint16_t f16_of_weight(float value, bool keeps_nonzero) {
+  constexpr float kMaskBound = 40000.0F;
+  if (std::isfinite(value) && std::fabs(value) >= kMaskSentinel) return f16_bits(std::copysign(kMaskBound, value));
+  const std::uint16_t bits = f16_bits(value);
+  const bool vanished = (bits & 0x7fff) == 0 && value != 0.0F;
+  return keeps_nonzero && vanished ? static_cast<std::uint16_t>(bits | 1) : bits;
+}
+
+}  // namespace
+
+BytesRef owned_bytes(std::vector<std::byte> bytes) { return std::make_shared<const OwnedBytes>(std::move(bytes)); }
+
+BytesRef shared_bytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range) {
+  return std::make_shared<const SharedBytes>(std::move(keeper), range);
+}
+
+Result<BytesRef> splat_bytes(std::vector<std::byte> pattern, std::uint64_t count) {
+  if (!pattern.empty() && count > std::numeric_limits<std::uint64_t>::max() / pattern.size()) {
+    return Error(ErrorCode::kLimitReached,
+                 fmt::format("{} copies of {} bytes do not fit in a 64-bit byte count", count, pattern.size()));
+  }
+  return BytesRef(std::make_shared<const SplatBytes>(std::move(pattern), count));
+}
+
+Result<BytesRef> cast_f32_to_f16(BytesRef source, bool keeps_nonzero) {
+  return map_elements<float, std::uint16_t>(
+      std::move(source), [keeps_nonzero](float value, std::uint64_t) { return f16_of_weight(value, keeps_nonzero); });
+}
+
+Result<BytesRef> cast_f16_to_f32(BytesRef source) {
+  return map_elements<std::uint16_t, float>(std::move(source), [](std::uint16_t bits, std::uint64_t) { return f16_value(bits); });
+}
+
+Result<BytesRef> transpose_2d(BytesRef source, std::uint64_t rows, std::uint64_t columns, std::uint64_t element_bytes) {
+  if (source == nullptr) return Error(ErrorCode::kInvalidArgument, "a derived constant needs a source");
+  std::uint64_t total = 0;
+  if (__builtin_mul_overflow(rows, columns, &total) || __builtin_mul_overflow(total, element_bytes, &total) ||
+      total != source->size()) {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{} bytes are not a [{}, {}] matrix of {}-byte elements", source->size(),
+                                                          rows, columns, element_bytes));
+  }
+  return BytesRef(std::make_shared<const Transposed2d>(std::move(source), rows, columns, element_bytes));
+}
+
+Result<BytesRef> quantize_i8(BytesRef source, std::vector<float> scales, std::uint64_t inner) {
+  SMELT_CHECK(!scales.empty() && inner > 0);
+  return map_elements<float, std::int8_t>(
+      std::move(source), [scales = std::move(scales), inner](float value, std::uint64_t index) {
+        const float scale = scales[static_cast<std::size_t>(index / inner % scales.size())];
+        return static_cast<std::int8_t>(std::clamp(std::nearbyint(value / scale), -127.0F, 127.0F));
+      });
+}
+
+Result<BytesRef> dequantize_i8(BytesRef source, std::vector<float> scales, std::uint64_t inner) {
+  SMELT_CHECK(!scales.empty() && inner > 0);
+  return map_elements<std::int8_t, float>(
+      std::move(source), [scales = std::move(scales), inner](std::int8_t code, std::uint64_t index) {
+        return static_cast<float>(code) * scales[static_cast<std::size_t>(index / inner % scales.size())];
+      });
+}
+
+template <typename T>
+Status stream_elements(const ByteSource& source, std::span<std::byte> scratch,
+                       const std::function<Status(std::span<const T>)>& visit) {
+  if (source.size() % sizeof(T) != 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("{} bytes are not a whole number of {}-byte elements", source.size(), sizeof(T)));
+  }
+  std::vector<T> aligned;            // copies only: a chunk may have any alignment and may split an element
+  std::array<std::byte, sizeof(T)> split{};
+  std::size_t split_size = 0;
+  return source.stream(scratch, [&](std::span<const std::byte> chunk) -> Status {
+    if (split_size != 0) {
+      const std::size_t take = std::min(sizeof(T) - split_size, chunk.size());
+      std::copy_n(chunk.begin(), take, split.begin() + static_cast<std::ptrdiff_t>(split_size));
+      split_size += take;
+      chunk = chunk.subspan(take);
+      if (split_size < sizeof(T)) return {};
+      split_size = 0;
+      const T element = std::bit_cast<T>(split);
+      SMELT_RETURN_IF_ERROR(visit(std::span(&element, 1)));
+    }
+    constexpr std::size_t kMost = 16384;
+    while (chunk.size() >= sizeof(T)) {
+      const std::size_t count = std::min(chunk.size() / sizeof(T), kMost);
+      aligned.resize(count);
+      std::memcpy(aligned.data(), chunk.data(), count * sizeof(T));
+      SMELT_RETURN_IF_ERROR(visit(std::span<const T>(aligned)));
+      chunk = chunk.subspan(count * sizeof(T));
+    }
+    std::copy(chunk.begin(), chunk.end(), split.begin());
+    split_size = chunk.size();
+    return {};
+  });
+}
+
+template Status stream_elements<float>(const ByteSource&, std::span<std::byte>,
+                                       const std::function<Status(std::span<const float>)>&);
+
+}  // namespace smelt
