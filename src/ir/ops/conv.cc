@@ -1,0 +1,100 @@
+#include "ir/ops/conv.h"
+
+#include <cstddef>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace smelt::ir {
+namespace {
+
+/// What the window adds to the extent before dividing: pad_begin + pad_end - (dilation * (kernel - 1) + 1).
+std::optional<std::int64_t> window_offset(const Window& window) {
+  std::int64_t reach = 0;
+  std::int64_t offset = 0;
+  if (__builtin_mul_overflow(window.dilation, window.kernel.extent() - 1, &reach)) return std::nullopt;
+  if (__builtin_add_overflow(window.pad_begin, window.pad_end, &offset)) return std::nullopt;
+  if (__builtin_sub_overflow(offset, reach, &offset)) return std::nullopt;
+  if (__builtin_sub_overflow(offset, 1, &offset)) return std::nullopt;
+  return offset;
+}
+
+Status check_attributes(const Conv& op, std::size_t axes) {
+  // ONNX Conv-22: strides, dilations and pads have a value for each spatial axis
+  SMELT_RETURN_IF_ERROR(rule::one_per_axis("stride", op.stride, axes, 1));
+  SMELT_RETURN_IF_ERROR(rule::one_per_axis("dilation", op.dilation, axes, 1));
+  SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_begin", op.pads_begin, axes, 0));
+  SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_end", op.pads_end, axes, 0));
+  if (op.groups < 1) return rule::malformed(fmt::format("groups is {}, at least 1 required", op.groups));
+  return {};
+}
+
+Status check_channels(const Conv& op, const Shape& x, const Shape& w) {
+  if (x[1].is_static() && w[1].is_static()) {
+    // ONNX Conv-22: C == W[1] * group
+    std::int64_t channels = 0;
+    if (__builtin_mul_overflow(w[1].extent(), op.groups, &channels) || channels != x[1].extent()) {
+      return rule::malformed(fmt::format("x has {} channels, w takes {} in each of {} groups", x[1].extent(),
+                                         w[1].extent(), op.groups));
+    }
+  }
+  // ONNX Conv-22: M is a multiple of group
+  if (w[0].is_static() && w[0].extent() % op.groups != 0) {
+    return rule::malformed(fmt::format("{} output channels do not divide into {} groups", w[0].extent(), op.groups));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Dim> window_extent(Dim in, const Window& window, SymbolTable& symbols) {
+  if (window.kernel == Dim(0)) return rule::malformed("kernel has extent 0, at least 1 required");
+  if (!window.kernel.is_static()) return symbols.unknown();
+  const std::optional<std::int64_t> offset = window_offset(window);
+  std::int64_t shifted = 0;  // D_out = floor((D_in + shifted) / stride), the formula's + 1 taken inside
+  if (!offset || __builtin_add_overflow(*offset, window.stride, &shifted)) {
+    return rule::malformed(fmt::format("kernel {} with dilation {}, pads {} and {} does not fit in 64 bits",
+                                       window.kernel.extent(), window.dilation, window.pad_begin, window.pad_end));
+  }
+  if (!in.is_static()) return symbols.floor_divide(symbols.add(in, shifted), window.stride);
+  std::int64_t padded = 0;
+  if (__builtin_add_overflow(in.extent(), window.pad_begin + window.pad_end, &padded)) {
+    return rule::malformed(fmt::format("extent {} with pads {} and {} does not fit in 64 bits", in.extent(),
+                                       window.pad_begin, window.pad_end));
+  }
+  const std::int64_t room = in.extent() + *offset;
+  // ONNX Conv-22: the padded input holds the dilated kernel at least once
+  if (room < 0) {
+    return rule::malformed(fmt::format("kernel {} with dilation {} does not fit in extent {} with pads {} and {}",
+                                       window.kernel.extent(), window.dilation, in.extent(), window.pad_begin,
+                                       window.pad_end));
+  }
+  return symbols.add(Dim(room / window.stride), 1);
+}
+
+Status infer(const Conv& op, InferContext& cx) {
+  SMELT_RETURN_IF_ERROR(rule::operands(cx, 2, 3));
+  // ONNX Conv-22: X, W and B are of one float type
+  SMELT_RETURN_IF_ERROR(rule::one_float_dtype(cx));
+  // The IR's own: 1 to 3 spatial axes
+  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 0, 3, 5));
+  const Shape& x = cx.input(0).shape;
+  const Shape& w = cx.input(1).shape;
+  // ONNX Conv-22: W has the rank of X
+  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 1, x.size(), x.size()));
+  SMELT_RETURN_IF_ERROR(check_attributes(op, x.size() - 2));
+  SMELT_RETURN_IF_ERROR(check_channels(op, x, w));
+  // ONNX Conv-22: B has shape [M]
+  if (cx.has(2)) SMELT_RETURN_IF_ERROR(rule::shape_is(cx, 2, {w[0]}));
+  Shape shape{x[0], w[0]};
+  for (std::size_t i = 0; i + 2 < x.size(); ++i) {
+    const Window window{.kernel = w[i + 2], .stride = op.stride[i], .dilation = op.dilation[i],
+                        .pad_begin = op.pads_begin[i], .pad_end = op.pads_end[i]};
+    SMELT_ASSIGN_OR_RETURN(const Dim extent, window_extent(x[i + 2], window, cx.symbols));
+    shape.push_back(extent);
+  }
+  cx.outputs = {{.dtype = cx.input(0).dtype, .shape = std::move(shape)}};
+  return {};
+}
+
+}  // namespace smelt::ir
