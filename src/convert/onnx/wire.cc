@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -58,6 +60,7 @@ class Reader {
           has_graph = true;
           return graph(field, model.graph, 1);
         case 8: return append(field, model.opset_imports, [&](OpsetImport& out) { return opset(field, out); });
+        case 25: model.has_functions = true; return {};
         default: return {};
       }
     }));
@@ -185,6 +188,12 @@ class Reader {
       return error(ErrorCode::kLimitReached, field.offset,
                    fmt::format("a name has {} bytes, the limit is {}", field.body.size(), limits_.max_name_bytes));
     }
+    return text(field, out);
+  }
+
+  /// Any bytes, of any length that the structure may have.
+  Status text(const Field& field, std::string& out) {
+    SMELT_RETURN_IF_ERROR(expect(field, kBytes));
     SMELT_RETURN_IF_ERROR(charge(field, field.body.size()));
     // Byte by byte: `body` may be empty with any address.
     out.clear();
@@ -241,6 +250,8 @@ class Reader {
         case 5: return append(field, out.initializers, [&](Tensor& child) { return tensor(field, child); });
         case 11: return append(field, out.inputs, [&](ValueInfo& child) { return value_info(field, child); });
         case 12: return append(field, out.outputs, [&](ValueInfo& child) { return value_info(field, child); });
+        case 13: return append(field, out.value_infos, [&](ValueInfo& child) { return value_info(field, child); });
+        case 15: out.has_sparse_initializers = true; return {};
         default: return {};
       }
     });
@@ -268,6 +279,13 @@ class Reader {
     return each_field(outer.body, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return name(field, out.name);
+        case 2: return real(field, out.f.emplace());
+        case 3: return integer(field, out.i.emplace());
+        case 4: return text(field, out.s.emplace());
+        case 7: return floats(field, out.floats);
+        case 8: return integers(field, out.ints);
+        case 9: return append(field, out.strings, [&](std::string& child) { return text(field, child); });
+        case 21: return name(field, out.ref_attr_name);
         case 5:
           if (out.tensor) return malformed(field, "an attribute has two tensors");
           return tensor(field, out.tensor.emplace());
@@ -281,9 +299,43 @@ class Reader {
     });
   }
 
+  Status real(const Field& field, float& out) const {
+    SMELT_RETURN_IF_ERROR(expect(field, kFixed32));
+    std::memcpy(&out, field.body.data(), sizeof out);  // both little-endian
+    return {};
+  }
+
+  /// One element of a repeated float, or a packed run of them.
+  Status floats(const Field& field, std::vector<float>& out) {
+    if (field.wire != kFixed32) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+    if (field.body.size() % sizeof(float) != 0) {
+      return malformed(field, fmt::format("field {} has {} bytes of 4-byte values", field.number, field.body.size()));
+    }
+    SMELT_RETURN_IF_ERROR(charge(field, field.body.size()));
+    for (std::size_t at = 0; at < field.body.size(); at += sizeof(float)) {
+      std::memcpy(&out.emplace_back(), field.body.data() + at, sizeof(float));
+    }
+    return {};
+  }
+
+  /// One element of a repeated int64, or a packed run of them.
+  Status integers(const Field& field, std::vector<std::int64_t>& out) {
+    if (field.wire != kVarint) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
+    const std::byte* in = field.body.data();
+    const std::byte* const end = in + field.body.size();
+    while (in != end) {
+      std::uint64_t value = 0;
+      SMELT_RETURN_IF_ERROR(varint(in, end, value));
+      SMELT_RETURN_IF_ERROR(charge(field, sizeof value));
+      out.push_back(static_cast<std::int64_t>(value));
+    }
+    return {};
+  }
+
   Status tensor(const Field& outer, Tensor& out) {
     SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
     int location = 0;
+    std::uint32_t external_keys = 0;
     SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return dims(field, out);
@@ -297,7 +349,7 @@ class Reader {
         case 10:
         case 11: return payload(field, out);
         case 8: return name(field, out.name);
-        case 13: return external(field, out);
+        case 13: return external(field, out, external_keys);
         case 14: return small_integer(field, 2, location);
         default: return {};
       }
@@ -306,25 +358,12 @@ class Reader {
   }
 
   Status dims(const Field& field, Tensor& out) {
-    const auto add = [&](std::uint64_t value) -> Status {
-      const auto extent = static_cast<std::int64_t>(value);
+    SMELT_RETURN_IF_ERROR(integers(field, out.dims));
+    if (out.dims.size() > limits_.max_rank) {
+      return error(ErrorCode::kLimitReached, field.offset, fmt::format("a rank is over {}", limits_.max_rank));
+    }
+    for (const std::int64_t extent : out.dims) {
       if (extent < 0) return malformed(field, fmt::format("an extent is {}", extent));
-      if (out.dims.size() == limits_.max_rank) {
-        return error(ErrorCode::kLimitReached, field.offset, fmt::format("a rank is over {}", limits_.max_rank));
-      }
-      return append(field, out.dims, [extent](std::int64_t& slot) {
-        slot = extent;
-        return Status();
-      });
-    };
-    if (field.wire == kVarint) return add(field.value);
-    SMELT_RETURN_IF_ERROR(expect(field, kBytes));  // packed, as proto3 writers do
-    const std::byte* in = field.body.data();
-    const std::byte* const end = in + field.body.size();
-    while (in != end) {
-      std::uint64_t value = 0;
-      SMELT_RETURN_IF_ERROR(varint(in, end, value));
-      SMELT_RETURN_IF_ERROR(add(value));
     }
     return {};
   }
@@ -344,7 +383,8 @@ class Reader {
     });
   }
 
-  Status external(const Field& outer, Tensor& out) {
+  /// An entry of external_data. `keys` is a bit for each known key that was there before.
+  Status external(const Field& outer, Tensor& out, std::uint32_t& keys) {
     SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
     std::string key, value;
     SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
@@ -354,8 +394,25 @@ class Reader {
         default: return {};
       }
     }));
-    if (key == "location") out.external_location = std::move(value);
-    return {};
+    constexpr std::array<std::string_view, 3> kKeys{"location", "offset", "length"};
+    const auto index = static_cast<std::size_t>(std::find(kKeys.begin(), kKeys.end(), key) - kKeys.begin());
+    if (index == kKeys.size()) return {};  // a checksum, or another tool's own
+    const std::uint32_t bit = 1U << index;
+    if ((keys & bit) != 0) return malformed(outer, fmt::format("external data has its {} twice", key));
+    keys |= bit;
+    if (index == 0) {
+      out.external_location = std::move(value);
+      return {};
+    }
+    return decimal(outer, key, value, index == 1 ? out.external_offset : out.external_length.emplace());
+  }
+
+  /// 1 to 19 digits, at most 2^63 - 1.
+  Status decimal(const Field& field, std::string_view key, std::string_view digits, std::uint64_t& out) const {
+    const char* const end = digits.data() + digits.size();
+    const auto [last, code] = std::from_chars(digits.data(), end, out);  // takes no sign, blank or prefix
+    if (code == std::errc() && last == end && digits.size() <= 19 && out >> 63 == 0) return {};
+    return malformed(field, fmt::format("the {} of external data is \"{}\", not a number of 63 bits", key, digits.substr(0, 40)));
   }
 
   Status check_tensor(const Field& outer, int location, Tensor& out) const {

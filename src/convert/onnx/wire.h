@@ -49,6 +49,8 @@ struct Tensor {
   std::uint64_t element_count = 1;   ///< product of dims, cannot have wrapped
   bool is_external = false;          ///< data_location EXTERNAL: the bytes are in another file
   std::string external_location;     ///< as written, not checked: a path from a stranger
+  std::uint64_t external_offset = 0;  ///< as written, at most 2^63 - 1; not compared with any file
+  std::optional<std::uint64_t> external_length;  ///< absent: what dims and data_type ask for
   int payload_field = 0;             ///< TensorProto field that holds the data: 9 is raw_data; 0 none
   /// Runs of that field, in order. Joined, they are the field's packed form: an element that stood alone is a run of its own.
   /// Together they hold exactly the elements that dims and data_type ask for. Of string_data, a run is a string.
@@ -59,8 +61,15 @@ struct Graph;
 
 struct Attribute {
   std::string name;
-  int type = 0;  ///< AttributeProto.AttributeType
-  std::optional<Tensor> tensor;
+  int type = 0;  ///< AttributeProto.AttributeType; proto3 writers leave out a value that is zero or empty
+  std::optional<float> f;
+  std::optional<std::int64_t> i;
+  std::optional<std::string> s;  ///< any bytes
+  std::vector<float> floats;
+  std::vector<std::int64_t> ints;
+  std::vector<std::string> strings;
+  std::string ref_attr_name;     ///< in functions: the value is the caller's attribute of this name
+  std::optional<Tensor> tensor;  ///< of a TENSOR attribute; TENSORS, sparse tensors and types are not read
   std::vector<Graph> graphs;  ///< of a GRAPH or GRAPHS attribute
 };
 
@@ -75,6 +84,8 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<Tensor> initializers;
   std::vector<ValueInfo> inputs, outputs;
+  std::vector<ValueInfo> value_infos;    ///< hints for the values between
+  bool has_sparse_initializers = false;  ///< which are not read
 };
 
 struct OpsetImport {
@@ -87,6 +98,7 @@ struct Model {
   std::string producer_name, producer_version;
   std::vector<OpsetImport> opset_imports;
   Graph graph;
+  bool has_functions = false;  ///< model-local functions, which are not read
 };
 
 /// Reads the structure of an ONNX file. `file` is for messages only. Memory follows the structure, not the weights.

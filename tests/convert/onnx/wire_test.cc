@@ -114,6 +114,76 @@ TEST(Wire, RefusesWhatParsersDisagreeAbout) {
   EXPECT_EQ(code_of(whole() + bytes(99, "unknown field")), std::nullopt);
 }
 
+TEST(Wire, AttributeValues) {
+  const std::string half("\0\0\0\x3f", 4);  // 0.5f
+  const std::string two("\0\0\0\x40", 4);   // 2.0f
+  const auto attribute = [](const std::string& name, const std::string& body) { return bytes(5, bytes(1, name) + body); };
+  const std::string long_text(100'000, 't');  // longer than a name may be
+  const std::string all =
+      attribute("f", varint(2 << 3 | 5) + half + number(20, 1)) + attribute("i", number(3, ~0ULL) + number(20, 2)) +
+      attribute("s", bytes(4, std::string("a\0b", 3)) + number(20, 3)) +
+      attribute("floats", varint(7 << 3 | 5) + half + bytes(7, half + two) + number(20, 6)) +
+      attribute("ints", number(8, 7) + bytes(8, varint(300) + varint(~0ULL)) + number(20, 7)) +
+      attribute("strings", bytes(9, "x") + bytes(9, "") + bytes(9, long_text) + number(20, 8)) +
+      attribute("ref", bytes(21, "outer") + number(20, 2));
+  const Result<Model> model = read(with_graph(bytes(1, node(all))));
+  ASSERT_TRUE(model.ok()) << model.error().to_string();
+  const std::vector<Attribute>& read_back = model->graph.nodes.at(0).attributes;
+  ASSERT_EQ(read_back.size(), 7U);
+  EXPECT_EQ(read_back[0].f, 0.5F);
+  EXPECT_EQ(read_back[1].i, -1);
+  EXPECT_EQ(read_back[2].s, std::string("a\0b", 3));
+  EXPECT_EQ(read_back[3].floats, (std::vector<float>{0.5F, 0.5F, 2.0F}));
+  EXPECT_EQ(read_back[4].ints, (std::vector<std::int64_t>{7, 300, -1}));
+  EXPECT_EQ(read_back[5].strings, (std::vector<std::string>{"x", "", long_text}));
+  EXPECT_EQ(read_back[6].ref_attr_name, "outer");
+  EXPECT_FALSE(read_back[6].i.has_value());
+
+  const auto code = [&](const std::string& body) { return code_of(with_graph(bytes(1, node(attribute("a", body))))); };
+  EXPECT_EQ(code(number(2, 1)), ErrorCode::kMalformedInput);                 // f as a varint
+  EXPECT_EQ(code(bytes(7, "abcde")), ErrorCode::kMalformedInput);            // 5 bytes of floats
+  EXPECT_EQ(code(bytes(8, "\x01\x80")), ErrorCode::kTruncatedInput);         // an int that ends in its middle
+  EXPECT_EQ(code(bytes(3, "1")), ErrorCode::kMalformedInput);
+  const Limits limits{.max_structure_bytes = 100'000};
+  const std::string ones(50'000, '\1');
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(attribute("a", bytes(8, ones))))), limits), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(bytes(1, node(attribute("a", bytes(4, long_text))))), limits), ErrorCode::kLimitReached);
+}
+
+TEST(Wire, FlagsAndHints) {
+  const Result<Model> plain = read(whole());
+  ASSERT_TRUE(plain.ok());
+  EXPECT_FALSE(plain->has_functions);
+  EXPECT_FALSE(plain->graph.has_sparse_initializers);
+  EXPECT_TRUE(plain->graph.value_infos.empty());
+  const Result<Model> model = read(with_graph(graph() + bytes(13, value_info("t")) + bytes(15, "")) + bytes(25, ""));
+  ASSERT_TRUE(model.ok()) << model.error().to_string();
+  EXPECT_TRUE(model->has_functions);
+  EXPECT_TRUE(model->graph.has_sparse_initializers);
+  ASSERT_EQ(model->graph.value_infos.size(), 1U);
+  EXPECT_EQ(model->graph.value_infos[0].name, "t");
+}
+
+TEST(Wire, ExternalRanges) {
+  const auto entry = [](const std::string& key, const std::string& value) { return bytes(13, bytes(1, key) + bytes(2, value)); };
+  const auto external = [&](const std::string& entries) {
+    return tensor("w", {4}, 1, entry("location", "w.bin") + entries + number(14, 1));
+  };
+  const std::string file = with_graph(bytes(5, external(entry("offset", "0064") + entry("length", "16") + entry("checksum", "?"))));
+  const Result<Model> model = read(file);
+  ASSERT_TRUE(model.ok()) << model.error().to_string();
+  EXPECT_EQ(model->graph.initializers.at(0).external_offset, 64U);
+  EXPECT_EQ(model->graph.initializers.at(0).external_length, 16U);
+  EXPECT_EQ(code_of_tensor(external("")), std::nullopt);
+  EXPECT_EQ(code_of_tensor(external(entry("offset", "9223372036854775807"))), std::nullopt);
+  for (const char* text : {"", "-1", "+1", " 1", "1 ", "0x10", "9223372036854775808", "18446744073709551616", "00000000000000000001"}) {
+    EXPECT_EQ(code_of_tensor(external(entry("offset", text))), ErrorCode::kMalformedInput) << text;
+    EXPECT_EQ(code_of_tensor(external(entry("length", text))), ErrorCode::kMalformedInput) << text;
+  }
+  EXPECT_EQ(code_of_tensor(external(entry("offset", "1") + entry("offset", "1"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(external(entry("location", "v.bin"))), ErrorCode::kMalformedInput);
+}
+
 TEST(Wire, TensorRules) {
   EXPECT_EQ(code_of_tensor(tensor("w", {2, 3}, 1, raw(24))), std::nullopt);
   EXPECT_EQ(code_of_tensor(tensor("w", {2, 3}, 1, raw(23))), ErrorCode::kMalformedInput);
