@@ -1,0 +1,190 @@
+#include "convert/coreml/legalize.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "tensor/host_tensor.h"
+
+namespace smelt::coreml_format {
+namespace {
+
+/// The dtype that stands for another inside a program.
+DType narrowed(DType dtype) {
+  if (is_integer(dtype)) return DType::kI32;
+  if (dtype == DType::kF64 || dtype == DType::kBF16) return DType::kF32;
+  return dtype;
+}
+
+DType border_dtype(DType dtype, Target target) {
+  if (dtype == DType::kBool) return DType::kI32;
+  if (dtype == DType::kF16 && target < Target::kIos16) return DType::kF32;
+  return narrowed(dtype);
+}
+
+class Legalizer {
+ public:
+  Legalizer(const ir::Graph& from, Target target) : from_(from), target_(target), to_(from.name()) {}
+
+  Result<ir::Graph> run() {
+    for (const ir::ValueId id : from_.inputs()) SMELT_RETURN_IF_ERROR(add_input(id));
+    for (const ir::NodeId id : from_.topological_order()) SMELT_RETURN_IF_ERROR(add_node(id));
+    for (const ir::GraphOutput& output : from_.outputs()) {
+      SMELT_ASSIGN_OR_RETURN(ir::ValueId value, mapped(output.value));
+      const DType border = border_dtype(to_.value(value).type.dtype, target_);
+      if (border != to_.value(value).type.dtype) {
+        SMELT_ASSIGN_OR_RETURN(value, cast(value, border, output.name));
+      }
+      to_.add_output(output.name, value);
+    }
+    SMELT_RETURN_IF_ERROR(check());
+    return std::move(to_);
+  }
+
+ private:
+  Status add_input(ir::ValueId id) {
+    const ir::Value& input = from_.value(id);
+    const DType border = border_dtype(input.type.dtype, target_);
+    ir::ValueId value = to_.add_input(input.name, {.dtype = border, .shape = input.type.shape});
+    const DType inside = narrowed(input.type.dtype);
+    if (border != inside) {
+      SMELT_ASSIGN_OR_RETURN(value, cast(value, inside, input.name));
+    }
+    map_[id] = value;
+    return {};
+  }
+
+  Result<ir::ValueId> cast(ir::ValueId value, DType to, const std::string& source) {
+    SMELT_ASSIGN_OR_RETURN(const ir::NodeId node, to_.add_node(ir::Cast{.to = to}, {value}, source));
+    return to_.node(node).outputs[0];
+  }
+
+  Result<ir::ValueId> mapped(ir::ValueId id) {
+    if (!id.valid()) return ir::ValueId{};
+    if (const auto found = map_.find(id); found != map_.end()) return found->second;
+    const ir::Value& value = from_.value(id);
+    SMELT_CHECK(value.constant != nullptr);
+    SMELT_ASSIGN_OR_RETURN(ConstantRef constant, narrow(value.constant, value.name));
+    return map_[id] = to_.add_constant(value.name, std::move(constant));
+  }
+
+  static Result<ConstantRef> narrow(const ConstantRef& constant, const std::string& name) {
+    const DType to = narrowed(constant->dtype);
+    if (to == constant->dtype) return constant;
+    SMELT_ASSIGN_OR_RETURN(const HostTensor tensor, load(*constant));
+    HostTensor out{.dtype = to, .shape = tensor.shape, .bytes = {}};
+    const std::vector<double> values = to_doubles(tensor);
+    out.bytes.resize(values.size() * 4);
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      if (to == DType::kF32) {
+        const auto single = static_cast<float>(values[k]);
+        std::memcpy(out.bytes.data() + k * 4, &single, 4);
+        continue;
+      }
+      if (values[k] < std::numeric_limits<std::int32_t>::min() || values[k] > std::numeric_limits<std::int32_t>::max()) {
+        return Error(ErrorCode::kNotRepresentable, fmt::format("constant \"{}\" holds {}, Core ML's integers are 32 bits wide", name, values[k]));
+      }
+      const auto integer = static_cast<std::int32_t>(values[k]);
+      std::memcpy(out.bytes.data() + k * 4, &integer, 4);
+    }
+    return make_constant(std::move(out));
+  }
+
+  Status add_node(ir::NodeId id) {
+    const ir::Node& node = from_.node(id);
+    std::vector<ir::ValueId> inputs;
+    for (const ir::ValueId input : node.inputs) {
+      // The codes of a compressed weight keep their type.
+      if (node.op.kind() == ir::OpKind::kDequantize && from_.value(input).constant != nullptr) {
+        inputs.push_back(to_.add_constant(from_.value(input).name, from_.value(input).constant));
+        continue;
+      }
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, mapped(input));
+      inputs.push_back(value);
+    }
+    ir::Op op = node.op;
+    if (const auto* to_cast = node.op.as<ir::Cast>()) {
+      const DType to = narrowed(to_cast->to);
+      if (to == to_.value(inputs[0]).type.dtype) {
+        map_[node.outputs[0]] = inputs[0];
+        return {};
+      }
+      op = ir::Cast{.to = to};
+    }
+    if (node.op.kind() == ir::OpKind::kGather || node.op.kind() == ir::OpKind::kGatherNd) {
+      SMELT_RETURN_IF_ERROR(make_indices_positive(node, inputs));
+    }
+    SMELT_ASSIGN_OR_RETURN(const ir::NodeId added, to_.add_node(std::move(op), std::move(inputs), node.source));
+    for (std::size_t k = 0; k < node.outputs.size(); ++k) {
+      const ir::ValueId result = to_.node(added).outputs[k];
+      to_.set_value_name(result, from_.value(node.outputs[k]).name);
+      map_[node.outputs[k]] = result;
+    }
+    return {};
+  }
+
+  /// Constant indices below 0 count from the end in ONNX, and are out of bounds in newer MIL.
+  Status make_indices_positive(const ir::Node& node, std::vector<ir::ValueId>& inputs) {
+    const ConstantRef constant = to_.value(inputs[1]).constant;
+    if (constant == nullptr) return {};
+    SMELT_ASSIGN_OR_RETURN(HostTensor indices, load(*constant));
+    const Shape shape = to_.value(inputs[0]).type.shape;
+    const auto* gather = node.op.as<ir::Gather>();
+    const auto* gather_nd = node.op.as<ir::GatherNd>();
+    const std::size_t tuple = gather_nd != nullptr ? static_cast<std::size_t>(indices.shape.back()) : 1;
+    bool has_negative = false;
+    for (std::size_t k = 0; k < indices.bytes.size() / 4; ++k) {
+      std::int32_t index = 0;
+      std::memcpy(&index, indices.bytes.data() + k * 4, 4);
+      const std::size_t axis = gather != nullptr ? static_cast<std::size_t>(gather->axis) : static_cast<std::size_t>(gather_nd->batch_axes) + k % tuple;
+      const std::int64_t extent = shape[axis].extent();
+      if (index < -extent || index >= extent) {
+        return Error(ErrorCode::kMalformedInput, fmt::format("index {} into an axis of extent {}", index, extent))
+            .at({.file = {}, .byte_offset = {}, .graph = to_.name(), .node = node.source});
+      }
+      if (index >= 0) continue;
+      has_negative = true;
+      index += static_cast<std::int32_t>(extent);
+      std::memcpy(indices.bytes.data() + k * 4, &index, 4);
+    }
+    if (has_negative) inputs[1] = to_.add_constant(to_.value(inputs[1]).name, make_constant(std::move(indices)));
+    return {};
+  }
+
+  Status check() const {
+    std::vector<std::string> problems;
+    for (std::uint32_t k = 0; k < to_.value_count(); ++k) {
+      const ir::Value& value = to_.value({k});
+      if (to_.use_count({k}) == 0) continue;
+      const std::string label = value.name.empty() ? fmt::format("%{}", k) : value.name;
+      if (value.type.shape.size() > 5) problems.push_back(fmt::format("\"{}\" has rank {}, the most is 5", label, value.type.shape.size()));
+      if (std::find(value.type.shape.begin(), value.type.shape.end(), Dim(0)) != value.type.shape.end()) {
+        problems.push_back(fmt::format("\"{}\" has an extent of 0", label));
+      }
+      if (value.type.shape.empty() && to_.is_input({k})) problems.push_back(fmt::format("input \"{}\" has rank 0", label));
+    }
+    if (problems.empty()) return {};
+    std::string message = "Core ML cannot hold these values:";
+    for (const std::string& problem : problems) message += "\n  " + problem;
+    return Error(ErrorCode::kNotRepresentable, std::move(message));
+  }
+
+  const ir::Graph& from_;
+  Target target_;
+  ir::Graph to_;
+  std::map<ir::ValueId, ir::ValueId> map_;
+};
+
+}  // namespace
+
+Result<ir::Graph> legalize(const ir::Graph& graph, Target target) {
+  SMELT_ASSIGN_OR_RETURN(ir::Graph legal, Legalizer(graph, target).run());
+  SMELT_RETURN_IF_ERROR(ir::verify(legal));
+  return legal;
+}
+
+}  // namespace smelt::coreml_format
