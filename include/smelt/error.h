@@ -20,11 +20,17 @@ enum class ErrorCode : std::uint16_t {
   kNotThisFormat = 203,     ///< E0203: the file is of another kind, named in the message
   kUnsafePath = 204,        ///< E0204: a path inside a file that leaves the model's folder
   kUnsupported = 301,       ///< E0301: valid, but smelt has no support for it
+  kOpenShape = 302,         ///< E0302: an extent is left open that the conversion needs
+  kNotRepresentable = 401,  ///< E0401: the target cannot hold it
+  kGateFailed = 501,        ///< E0501: the artifact is written, but a parity gate failed
+  kManifestMismatch = 502,  ///< E0502: a manifest states what its files do not show
   kLimitReached = 701,      ///< E0701: a bound of `Limits` was reached
+  kNotInstalled = 801,      ///< E0801: something that the command needs is not installed
+  kEngineFailed = 802,      ///< E0802: the inference engine refused a model or a run
   kInternal = 901,          ///< E0901: a bug in smelt
 };
 
-/// The process exit status for a code: 2 usage, 1 could not, 4 malformed, 5 limit, 70 bug.
+/// The process exit status for a code: 2 usage, 1 could not, 4 malformed, 3 gate, 5 limit, 6 not installed, 70 bug.
 [[nodiscard]] int exit_status(ErrorCode code);
 
 /// "E0201" for `kTruncatedInput`.
