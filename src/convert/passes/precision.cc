@@ -1,0 +1,155 @@
+#include "convert/passes/precision.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ir/ops/all.h"
+#include "tensor/float16.h"
+
+namespace smelt::passes {
+namespace {
+
+/// What float16 would do to a constant.
+struct Range {
+  bool has_sentinel = false;  ///< finite values of kMaskSentinel or more
+  bool overflows = false;     ///< other finite values that would become infinite
+};
+
+Result<Range> range_of(const Constant& constant) {
+  Range range;
+  std::vector<std::byte> scratch(std::size_t{64} << 10);
+  SMELT_RETURN_IF_ERROR(stream_elements<float>(*constant.bytes, scratch, [&](std::span<const float> elements) {
+    for (const float element : elements) {
+      if (!std::isfinite(element) || fits_f16(element)) continue;
+      (std::fabs(element) >= kMaskSentinel ? range.has_sentinel : range.overflows) = true;
+    }
+    return Status();
+  }));
+  return range;
+}
+
+float rounded(float value) { return f16_value(f16_bits(value)); }
+
+class F16Builder {
+ public:
+  explicit F16Builder(const ir::Graph& from) : from_(from), result_{.graph = ir::Graph(from.name()), .f16_nodes = 0, .f32_nodes = 0, .notes = {}} {}
+
+  Result<PrecisionResult> run() {
+    for (const ir::ValueId id : from_.inputs()) map_[id] = to().add_input(from_.value(id).name, from_.value(id).type);
+    for (const ir::NodeId id : from_.topological_order()) SMELT_RETURN_IF_ERROR(add(id));
+    for (const ir::GraphOutput& output : from_.outputs()) {
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, as(output.value, from_.value(output.value).type.dtype));
+      to().add_output(output.name, value);
+    }
+    SMELT_RETURN_IF_ERROR(ir::verify(result_.graph));
+    return std::move(result_);
+  }
+
+ private:
+  ir::Graph& to() { return result_.graph; }
+
+  Result<Range> range(ir::ValueId id) {
+    if (const auto found = ranges_.find(id); found != ranges_.end()) return found->second;
+    SMELT_ASSIGN_OR_RETURN(const Range range, range_of(*from_.value(id).constant));
+    if (range.has_sentinel && !range.overflows) {
+      result_.notes.push_back(fmt::format("constant \"{}\" holds values of 1e38 or more, a mask's minus infinity: they are bounded to 40000 in float16", from_.value(id).name));
+    }
+    return ranges_[id] = range;
+  }
+
+  [[nodiscard]] bool is_f32_constant(ir::ValueId id) const {
+    return id.valid() && from_.value(id).constant != nullptr && from_.value(id).type.dtype == DType::kF32;
+  }
+
+  /// The new value of an old one. One that is float32 in the source comes in the float dtype asked for, others as they are.
+  Result<ir::ValueId> as(ir::ValueId id, DType dtype) {
+    if (!id.valid()) return id;
+    const ir::Value& source = from_.value(id);
+    const bool is_f32 = source.type.dtype == DType::kF32;
+    const std::pair<ir::ValueId, DType> key{id, is_f32 ? dtype : source.type.dtype};
+    if (const auto found = casts_.find(key); found != casts_.end()) return found->second;
+    SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, make(id, key.second));
+    casts_[key] = value;
+    return value;
+  }
+
+  Result<ir::ValueId> make(ir::ValueId id, DType dtype) {
+    const ir::Value& source = from_.value(id);
+    if (source.constant != nullptr) {
+      if (source.constant->dtype == dtype) return to().add_constant(source.name, source.constant);
+      SMELT_ASSIGN_OR_RETURN(BytesRef bytes, cast_f32_to_f16(source.constant->bytes, element_count(*source.constant) < 400));
+      return to().add_constant(source.name, std::make_shared<const Constant>(Constant{.dtype = dtype, .shape = source.constant->shape, .bytes = std::move(bytes)}));
+    }
+    const ir::ValueId mapped = map_.at(id);
+    if (to().value(mapped).type.dtype == dtype) return mapped;
+    SMELT_ASSIGN_OR_RETURN(const ir::NodeId node, to().add_node(ir::Cast{.to = dtype}, {mapped}, source.name));
+    const ir::ValueId result = to().node(node).outputs[0];
+    if (!source.name.empty()) to().set_value_name(result, fmt::format("{}_to_{}", source.name, dtype == DType::kF16 ? "fp16" : "fp32"));
+    return result;
+  }
+
+  Result<bool> stays_f32(const ir::Node& node) {
+    if (node.op.kind() == ir::OpKind::kDequantize) return false;
+    for (const ir::ValueId input : node.inputs) {
+      if (!is_f32_constant(input)) continue;
+      SMELT_ASSIGN_OR_RETURN(const Range found, range(input));
+      if (!found.overflows) continue;
+      result_.notes.push_back(fmt::format("{} \"{}\" stays float32: constant \"{}\" is outside float16's range", node.op.name(), node.source, from_.value(input).name));
+      return true;
+    }
+    return false;
+  }
+
+  /// The op as float16 has it: casts to float32 go to float16, an epsilon is what is left of it.
+  ir::Op in_f16(const ir::Node& node) {
+    if (const auto* cast = node.op.as<ir::Cast>()) return ir::Cast{.to = cast->to == DType::kF32 ? DType::kF16 : cast->to};
+    const auto epsilon = [&](float value) {
+      const float kept = std::max(rounded(value), value > 0 ? kSmallestF16 : 0.0F);
+      if (std::fabs(kept - value) > 0.01F * value) {
+        result_.notes.push_back(fmt::format("{} \"{}\": epsilon {} is {} in float16", node.op.name(), node.source, value, kept));
+      }
+      return kept;
+    };
+    if (const auto* op = node.op.as<ir::LayerNorm>()) return ir::LayerNorm{.axis = op->axis, .epsilon = epsilon(op->epsilon)};
+    if (const auto* op = node.op.as<ir::BatchNorm>()) return ir::BatchNorm{.epsilon = epsilon(op->epsilon)};
+    if (const auto* op = node.op.as<ir::InstanceNorm>()) return ir::InstanceNorm{.epsilon = epsilon(op->epsilon)};
+    return node.op;
+  }
+
+  Status add(ir::NodeId id) {
+    const ir::Node& node = from_.node(id);
+    const auto is_f32 = [&](ir::ValueId value) { return value.valid() && from_.value(value).type.dtype == DType::kF32; };
+    const bool has_floats = std::any_of(node.inputs.begin(), node.inputs.end(), is_f32) || std::any_of(node.outputs.begin(), node.outputs.end(), is_f32);
+    SMELT_ASSIGN_OR_RETURN(const bool keeps, stays_f32(node));
+    if (has_floats) ++(keeps ? result_.f32_nodes : result_.f16_nodes);
+    std::vector<ir::ValueId> inputs;
+    for (const ir::ValueId input : node.inputs) {
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, as(input, keeps ? DType::kF32 : DType::kF16));
+      inputs.push_back(value);
+    }
+    SMELT_ASSIGN_OR_RETURN(const ir::NodeId added, to().add_node(keeps ? node.op : in_f16(node), std::move(inputs), node.source));
+    for (std::size_t k = 0; k < node.outputs.size(); ++k) {
+      to().set_value_name(to().node(added).outputs[k], from_.value(node.outputs[k]).name);
+      map_[node.outputs[k]] = to().node(added).outputs[k];
+    }
+    return {};
+  }
+
+  static constexpr float kSmallestF16 = 5.9604644775390625e-8F;
+
+  const ir::Graph& from_;
+  PrecisionResult result_;
+  std::map<ir::ValueId, ir::ValueId> map_;
+  std::map<std::pair<ir::ValueId, DType>, ir::ValueId> casts_;
+  std::map<ir::ValueId, Range> ranges_;
+};
+
+}  // namespace
+
+Result<PrecisionResult> to_f16(const ir::Graph& graph) { return F16Builder(graph).run(); }
+
+}  // namespace smelt::passes

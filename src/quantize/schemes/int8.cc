@@ -1,0 +1,62 @@
+#include "quantize/schemes/int8.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/float16.h"
+
+namespace smelt::quantize::int8 {
+
+std::uint64_t inner_elements(const std::vector<std::int64_t>& shape, std::int64_t axis) {
+  std::uint64_t inner = 1;
+  for (std::size_t k = static_cast<std::size_t>(axis) + 1; k < shape.size(); ++k) inner *= static_cast<std::uint64_t>(shape[k]);
+  return inner;
+}
+
+Result<Scales> scales(const Constant& weight, std::int64_t axis, bool stores_f16) {
+  SMELT_CHECK(weight.dtype == DType::kF32);
+  const auto channels = static_cast<std::size_t>(weight.shape[static_cast<std::size_t>(axis)]);
+  const std::uint64_t inner = inner_elements(weight.shape, axis);
+  std::vector<float> peaks(channels, 0.0F);
+  bool is_finite = true;
+  std::uint64_t left = inner;     // elements of the current slice's run still to come
+  std::size_t channel = 0;
+  std::vector<std::byte> scratch(std::size_t{64} << 10);
+  SMELT_RETURN_IF_ERROR(stream_elements<float>(*weight.bytes, scratch, [&](std::span<const float> elements) {
+    for (const float element : elements) {
+      const float magnitude = std::fabs(element);
+      is_finite = is_finite && std::isfinite(element);
+      peaks[channel] = std::max(peaks[channel], magnitude);
+      if (--left != 0) continue;
+      left = inner;
+      channel = channel + 1 == channels ? 0 : channel + 1;
+    }
+    return Status();
+  }));
+  Scales result;
+  if (!is_finite) {
+    result.refusal = "values that are not finite";
+    return result;
+  }
+  constexpr float kSmallestNormalF16 = 6.103515625e-5F;
+  for (const float peak : peaks) {
+    float scale = peak / 127.0F;
+    if (stores_f16) scale = f16_value(f16_bits(scale));
+    if (peak == 0.0F) {
+      scale = 1.0F;
+    } else if (stores_f16 && (scale < kSmallestNormalF16 || std::isinf(scale))) {
+      result.refusal = "a scale outside float16's normal range";
+    } else if (scale == 0.0F) {
+      result.refusal = "a scale that vanishes";
+    }
+    result.values.push_back(scale);
+  }
+  return result;
+}
+
+Result<ConstantRef> encode(const Constant& weight, std::int64_t axis, const std::vector<float>& scales) {
+  SMELT_ASSIGN_OR_RETURN(BytesRef codes, quantize_i8(weight.bytes, scales, inner_elements(weight.shape, axis)));
+  return ConstantRef(std::make_shared<const Constant>(Constant{.dtype = DType::kI8, .shape = weight.shape, .bytes = std::move(codes)}));
+}
+
+}  // namespace smelt::quantize::int8
