@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,6 +45,10 @@ class F16Builder {
     for (const ir::GraphOutput& output : from_.outputs()) {
       SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, as(output.value, from_.value(output.value).type.dtype));
       to().add_output(output.name, value);
+    }
+    for (const auto& [key, count] : epsilons_) {
+      const auto& [op, value, kept] = key;
+      result_.notes.push_back(fmt::format("the epsilon of {} {}{} is {} instead of {} in float16", count, op, count == 1 ? "" : "s", kept, value));
     }
     SMELT_RETURN_IF_ERROR(ir::verify(result_.graph));
     return std::move(result_);
@@ -109,9 +114,7 @@ class F16Builder {
     if (const auto* cast = node.op.as<ir::Cast>()) return ir::Cast{.to = cast->to == DType::kF32 ? DType::kF16 : cast->to};
     const auto epsilon = [&](float value) {
       const float kept = std::max(rounded(value), value > 0 ? kSmallestF16 : 0.0F);
-      if (std::fabs(kept - value) > 0.01F * value) {
-        result_.notes.push_back(fmt::format("{} \"{}\": epsilon {} is {} in float16", node.op.name(), node.source, value, kept));
-      }
+      if (std::fabs(kept - value) > 0.01F * value) ++epsilons_[{std::string(node.op.name()), value, kept}];
       return kept;
     };
     if (const auto* op = node.op.as<ir::LayerNorm>()) return ir::LayerNorm{.axis = op->axis, .epsilon = epsilon(op->epsilon)};
@@ -146,6 +149,7 @@ class F16Builder {
   std::map<ir::ValueId, ir::ValueId> map_;
   std::map<std::pair<ir::ValueId, DType>, ir::ValueId> casts_;
   std::map<ir::ValueId, Range> ranges_;
+  std::map<std::tuple<std::string, float, float>, std::uint64_t> epsilons_;  ///< op, before, after → nodes
 };
 
 }  // namespace
