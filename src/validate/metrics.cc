@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 constexpr std::size_t kMinRow = 2;
@@ -224,4 +224,4 @@ Result<std::vector<GateResult>> check_gates(std::span<const OutputMetrics> outpu
   return results;
 }
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

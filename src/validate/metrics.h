@@ -9,7 +9,7 @@
 #include "smelt/result.h"
 #include "tensor/host_tensor.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 
 /// How an output of a variant differs from the baseline's over all samples. r: baseline, y: variant; sums in double.
 struct OutputMetrics {
@@ -76,4 +76,4 @@ struct GateResult {
 
 [[nodiscard]] const char* metric_name(Metric metric);  ///< "linf", "rmse", "sqnr", "cosine", "top1"
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

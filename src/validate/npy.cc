@@ -19,7 +19,7 @@
 #include "base/output_file.h"
 #include "validate/zip.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -439,4 +439,4 @@ Status write_npz(const std::filesystem::path& path, std::span<const NpyEntry> en
   return output.commit();
 }
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

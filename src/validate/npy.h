@@ -12,7 +12,7 @@
 
 /// NumPy's .npy and .npz files (NEP 1: format versions 1.0 to 3.0). Read only the dtypes that HostTensor has; Fortran order is
 /// transposed; big-endian is swapped.
-namespace smelt::validate {
+namespace smelt::parity {
 
 /// Bounds on what a file may ask for.
 struct NpyLimits {
@@ -39,4 +39,4 @@ struct NpyEntry {
 /// Writes arrays as an uncompressed .npz; same arrays, same bytes (dates are zero). `kOutputExists` when the file is there.
 [[nodiscard]] Status write_npz(const std::filesystem::path& path, std::span<const NpyEntry> entries);
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -21,7 +21,7 @@
 #include "validate/npy.h"
 #include "validate/tensor_proto.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 namespace fs = std::filesystem;
@@ -495,4 +495,4 @@ Result<std::unique_ptr<SampleSource>> samples_from(const fs::path& data, const f
   return std::unique_ptr<SampleSource>(std::move(source));
 }
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -11,7 +11,7 @@
 #include "tensor/host_tensor.h"
 
 /// Where the inputs of a parity run come from: generators with a seed, or files.
-namespace smelt::validate {
+namespace smelt::parity {
 
 /// What values an input takes, for the generators.
 enum class InputRole {
@@ -67,4 +67,4 @@ class SampleSource {
                                                                  const std::filesystem::path& labels,
                                                                  std::vector<InputSpec> inputs, std::uint64_t limit);
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -14,7 +14,7 @@
 
 #include "base/mapped_file.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 namespace fs = std::filesystem;
@@ -347,4 +347,4 @@ Result<std::vector<fs::path>> test_data_sets(const fs::path& folder) {
   return sets;
 }
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -11,7 +11,7 @@
 #include "validate/npy.h"
 
 /// The tensors of ONNX test data: test_data_set_N/input_K.pb and output_K.pb, each a bare TensorProto (onnx.proto of IR 13).
-namespace smelt::validate {
+namespace smelt::parity {
 
 struct ProtoTensor {
   std::string name;  ///< may be empty
@@ -31,4 +31,4 @@ struct ProtoTensor {
 
 [[nodiscard]] Result<ProtoTensor> read_tensor_proto(const std::filesystem::path& path, const NpyLimits& limits);
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

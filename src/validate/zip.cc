@@ -9,7 +9,7 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -208,4 +208,4 @@ Result<std::vector<std::byte>> inflate_all(Bytes packed, std::uint64_t unpacked,
   return out;
 }
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -9,7 +9,7 @@
 #include "smelt/result.h"
 
 /// The part of zip archives (PKWARE APPNOTE 6.3.10) that .npz files need.
-namespace smelt::validate {
+namespace smelt::parity {
 
 constexpr std::uint64_t kLocalSignature = 0x04034b50;
 constexpr std::uint64_t kCentralSignature = 0x02014b50;
@@ -50,4 +50,4 @@ class Zip {
 [[nodiscard]] Result<std::vector<std::byte>> inflate_all(std::span<const std::byte> packed, std::uint64_t unpacked,
                                                          const std::string& file);
 
-}  // namespace smelt::validate
+}  // namespace smelt::parity

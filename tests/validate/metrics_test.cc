@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
@@ -203,4 +203,4 @@ TEST(Gates, OutputsMustBeThere) {
 }
 
 }  // namespace
-}  // namespace smelt::validate
+}  // namespace smelt::parity

@@ -9,7 +9,7 @@
 
 #include "temp_folder.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 using ByteVector = std::vector<std::byte>;
@@ -377,4 +377,4 @@ TEST_F(Npz, WholeCorpusReads) {
 }
 
 }  // namespace
-}  // namespace smelt::validate
+}  // namespace smelt::parity

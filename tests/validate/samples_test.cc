@@ -12,7 +12,7 @@
 #include "validate/npy.h"
 #include "validate/tensor_proto.h"
 
-namespace smelt::validate {
+namespace smelt::parity {
 namespace {
 
 constexpr std::array kAllDTypes{DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI8,   DType::kU8, DType::kI16, DType::kU16,
@@ -472,4 +472,4 @@ TEST_F(Files, TestDataByPosition) {
 }
 
 }  // namespace
-}  // namespace smelt::validate
+}  // namespace smelt::parity
