@@ -1,0 +1,205 @@
+#include "api/parity_run.h"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "convert/coreml/import.h"
+#include "convert/coreml/names.h"
+#include "validate/npy.h"
+#include "validate/parity.h"
+#include "validate/roles.h"
+
+namespace smelt::api {
+namespace {
+
+std::vector<parity::NpyEntry> entries(const std::vector<std::string>& names, const std::vector<HostTensor>& tensors) {
+  std::vector<parity::NpyEntry> out;
+  for (std::size_t k = 0; k < names.size(); ++k) out.push_back({names[k], tensors[k]});
+  return out;
+}
+
+/// Writes the first sample and both models' results, under the package's names.
+parity::SampleObserver saver(const std::filesystem::path& folder, const std::vector<std::string>& outputs, std::map<std::string, std::string> names) {
+  if (folder.empty()) return {};
+  return [=](std::uint64_t index, const std::vector<parity::NamedArray>& inputs, const std::vector<HostTensor>& baseline, const std::vector<HostTensor>& variant) -> Status {
+    if (index != 0) return {};
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    const auto renamed = [&](const std::string& name) { return names.contains(name) ? names.at(name) : name; };
+    std::vector<parity::NpyEntry> feeds;
+    for (const parity::NamedArray& input : inputs) feeds.push_back({renamed(input.name), input.tensor});
+    std::vector<std::string> own;
+    for (const std::string& output : outputs) own.push_back(renamed(output));
+    SMELT_RETURN_IF_ERROR(parity::write_npz(folder / "inputs.npz", feeds));
+    SMELT_RETURN_IF_ERROR(parity::write_npz(folder / "baseline.npz", entries(own, baseline)));
+    return parity::write_npz(folder / "variant.npz", entries(own, variant));
+  };
+}
+
+struct Comparison {
+  const engine::Engine& engine;
+  parity::RunnableModel& baseline;
+  std::string baseline_name;
+  parity::RunnableModel& variant;
+  std::vector<parity::InputSpec> inputs;
+  std::vector<std::string> outputs;
+  std::map<std::string, std::string> names;
+};
+
+Result<ParityReport> compared(Comparison comparison, const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
+  const std::int64_t start = now_nanoseconds();
+  SMELT_ASSIGN_OR_RETURN(const std::unique_ptr<parity::SampleSource> samples, open_samples(options, std::move(comparison.inputs)));
+  parity::SampleProgress on_sample;
+  if (progress) on_sample = [&](std::uint64_t done, std::uint64_t total) { progress("validate", done, total); };
+  SMELT_ASSIGN_OR_RETURN(const parity::ParityResult result,
+                         parity::compare(comparison.baseline, comparison.variant, comparison.outputs, *samples, gates, on_sample,
+                                           saver(options.save, comparison.outputs, comparison.names)));
+  SMELT_ASSIGN_OR_RETURN(std::string digest, samples->digest());
+  ParityReport report{.baseline = std::move(comparison.baseline_name), .engine_version = comparison.engine.version(), .method = samples->method(),
+                      .data = options.data.filename().string(), .dataset_sha256 = std::move(digest), .seed = options.data.empty() ? options.seed : 0,
+                      .samples = result.samples, .outputs = {}, .gates = {}, .baseline_accuracy = result.baseline_accuracy,
+                      .variant_accuracy = result.variant_accuracy, .passed = result.passed, .seconds = 0};
+  for (const parity::OutputMetrics& m : result.outputs) {
+    report.outputs.push_back({.name = m.name, .l_inf = m.l_inf, .rmse = m.rmse, .peak = m.peak, .cosine = m.cosine, .sqnr_db = m.sqnr_db,
+                              .top1_agreement = m.top1_agreement, .top5_agreement = m.top5_agreement, .nan_count = m.nan_count, .inf_count = m.inf_count});
+  }
+  for (const parity::GateResult& g : result.gates) {
+    report.gates.push_back({.output = g.output, .metric = parity::metric_name(g.metric), .value = g.value, .scale = g.scale, .limit = g.limit, .passed = g.passed});
+  }
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+/// Reads a package from disk and loads its graph into the engine.
+Result<parity::RunnableModel> load_package(const engine::Engine& engine, const ir::Graph& graph, const ParityOptions& options,
+                                             std::map<std::string, std::string> names) {
+  const std::filesystem::path scratch = options.scratch.empty() ? std::filesystem::path(".") : options.scratch;
+  return parity::load_graph(engine, graph, scratch, std::move(names));
+}
+
+}  // namespace
+
+std::int64_t now_nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double seconds_since(std::int64_t start_nanoseconds) { return static_cast<double>(now_nanoseconds() - start_nanoseconds) * 1e-9; }
+
+Result<Source> open_source(const std::filesystem::path& path, const std::map<std::string, std::vector<std::int64_t>>& input_shapes) {
+  SMELT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
+  onnx_format::ImportOptions options;
+  options.input_shapes = input_shapes;
+  SMELT_ASSIGN_OR_RETURN(onnx_format::ImportResult import,
+                         onnx_format::import_model(std::make_shared<const MappedFile>(std::move(file)), path, options));
+  return Source{.path = path, .import = std::move(import)};
+}
+
+std::map<std::string, std::string> border_names(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) {
+  coreml_format::NameTable table;
+  std::map<std::string, std::string> names;
+  for (const auto* list : {&inputs, &outputs}) {
+    for (const std::string& source : *list) {
+      std::string name = table.take(source);
+      if (name != source) names[source] = std::move(name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> input_names(const ir::Graph& graph) {
+  std::vector<std::string> names;
+  for (const ir::ValueId id : graph.inputs()) names.push_back(graph.value(id).name);
+  return names;
+}
+
+std::vector<std::string> output_names(const ir::Graph& graph) {
+  std::vector<std::string> names;
+  for (const ir::GraphOutput& output : graph.outputs()) names.push_back(output.name);
+  return names;
+}
+
+Result<engine::Engine> open_engine(const ParityOptions& options) { return engine::Engine::open(options.engine, options.engine_search_paths); }
+
+Result<std::unique_ptr<parity::SampleSource>> open_samples(const ParityOptions& options, std::vector<parity::InputSpec> inputs) {
+  if (options.data.empty()) {
+    if (options.samples == 0) return Error(ErrorCode::kInvalidArgument, "parity needs at least one sample");
+    return parity::generated_samples(std::move(inputs), options.samples, options.seed);
+  }
+  return parity::samples_from(options.data, options.labels, std::move(inputs), options.limit_data ? options.samples : 0);
+}
+
+std::vector<parity::Gate> default_gates(const Variant& variant) {
+  const bool is_int8 = variant.weights == Weights::kInt8;
+  const bool is_f32 = variant.precision == Precision::kFp32 && !is_int8;
+  const double l_inf = is_int8 ? 5e-2 : is_f32 ? 1e-4 : 1e-2;
+  const double rmse = is_int8 ? 5e-3 : is_f32 ? 1e-5 : 1e-3;
+  return {{.output = {}, .metric = parity::Metric::kLInf, .limit = l_inf, .is_relative = true},
+          {.output = {}, .metric = parity::Metric::kRmse, .limit = rmse, .is_relative = true}};
+}
+
+Result<std::vector<parity::Gate>> gates_of(const ParityOptions& options, const Variant& variant) {
+  if (options.gates.empty()) return default_gates(variant);
+  std::vector<parity::Gate> gates;
+  for (const std::string& text : options.gates) {
+    SMELT_ASSIGN_OR_RETURN(parity::Gate gate, parity::parse_gate(text));
+    gates.push_back(std::move(gate));
+  }
+  return gates;
+}
+
+Variant variant_of(const ir::Graph& graph) {
+  Variant variant{.precision = Precision::kFp32, .weights = Weights::kFloat};
+  for (const ir::NodeId id : graph.topological_order()) {
+    const ir::Node& node = graph.node(id);
+    if (node.op.kind() == ir::OpKind::kDequantize) variant.weights = Weights::kInt8;
+    for (const ir::ValueId output : node.outputs) {
+      if (graph.value(output).type.dtype == DType::kF16) variant.precision = Precision::kFp16;
+    }
+  }
+  return variant;
+}
+
+Result<ParityReport> run_parity(const engine::Engine& engine, const Source& source, const std::filesystem::path& package,
+                                const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(package));
+  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(source.import.graph));
+  const std::vector<std::string> outputs = output_names(source.import.graph);
+  const std::map<std::string, std::string> names = border_names(input_names(source.import.graph), outputs);
+  SMELT_ASSIGN_OR_RETURN(engine::Session session, engine.load(source.path, {}));
+  parity::RunnableModel baseline(std::move(session), {});
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back.graph, options, names));
+  return compared({.engine = engine, .baseline = baseline, .baseline_name = source.path.filename().string(), .variant = variant,
+                   .inputs = std::move(inputs), .outputs = outputs, .names = names},
+                  gates, options, progress);
+}
+
+Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const std::filesystem::path& baseline_path,
+                                            const std::filesystem::path& package, const std::vector<parity::Gate>& gates,
+                                            const ParityOptions& options, const Progress& progress) {
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult reference, coreml_format::import_package(baseline_path));
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(package));
+  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(reference.graph));
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel baseline, load_package(engine, reference.graph, options, {}));
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back.graph, options, {}));
+  return compared({.engine = engine, .baseline = baseline, .baseline_name = baseline_path.filename().string(), .variant = variant,
+                   .inputs = std::move(inputs), .outputs = output_names(reference.graph), .names = {}},
+                  gates, options, progress);
+}
+
+manifest::Parity recorded(const ParityReport& report) {
+  manifest::Parity parity{.method = report.method, .dataset_sha256 = report.dataset_sha256, .seed = report.seed, .samples = report.samples,
+                          .data = report.data, .outputs = {}, .gates = {}, .baseline_accuracy = report.baseline_accuracy,
+                          .variant_accuracy = report.variant_accuracy, .verdict = report.passed ? "pass" : "fail"};
+  for (const OutputParity& o : report.outputs) {
+    parity.outputs.push_back({.name = o.name, .l_inf = o.l_inf, .rmse = o.rmse, .peak = o.peak, .cosine = o.cosine, .sqnr_db = o.sqnr_db,
+                              .top1_agreement = o.top1_agreement, .top5_agreement = o.top5_agreement, .nan_count = o.nan_count, .inf_count = o.inf_count});
+  }
+  for (const GateOutcome& g : report.gates) {
+    parity.gates.push_back({.output = g.output, .metric = g.metric, .value = g.value, .scale = g.scale, .limit = g.limit, .passed = g.passed});
+  }
+  return parity;
+}
+
+}  // namespace smelt::api
