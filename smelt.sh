@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The one entry to smelt's source tree: sets up, builds, tests and demonstrates. Every command does the set-up it needs.
 #
-#   ./smelt.sh demo     build, then inspect the bundled models
+#   ./smelt.sh demo     build, then convert, quantize and validate the bundled models, with a verdict table
 #   ./smelt.sh test     build, then run the project's tests (warnings are errors)
 #   ./smelt.sh setup    install what the build needs, and stop
 #   ./smelt.sh build    build build/release/bin/smelt
+#   ./smelt.sh bench    measure conversion against cp and sha256sum, and print the table
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -12,8 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 say() { printf 'smelt.sh: %s\n' "$*"; }
 die() { printf 'smelt.sh: %s\n' "$*" >&2; exit 1; }
 
-# Name and least version of each Debian package, from the lock file.
-locked_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' deps.lock; }
+# locked KIND: the fields behind KIND of each such line of the lock file.
+locked() { sed -n "s/^$1 //p" deps.lock; }
 
 missing_packages() {
   local name least have
@@ -23,18 +24,18 @@ missing_packages() {
       "installed "*) dpkg --compare-versions "${have#installed }" ge "$least" || printf '%s\n' "$name" ;;
       *) printf '%s\n' "$name" ;;
     esac
-  done < <(locked_packages)
+  done < <(locked deb)
 }
 
-setup() {
+setup_packages() {
   if ! command -v dpkg-query >/dev/null; then
-    say "not a Debian system: these packages (or their equivalents) must be there: $(locked_packages | cut -d' ' -f1 | xargs)"
+    say "setup: not a Debian system; these packages (or their equivalents) must be there: $(locked deb | cut -d' ' -f1 | xargs)"
     return
   fi
   local missing
   missing=$(missing_packages | xargs)
   if [ -z "$missing" ]; then
-    say "setup: every package of deps.lock is installed"
+    say "setup: every Debian package of deps.lock is installed"
     return
   fi
   if [ "$(id -u)" -ne 0 ]; then
@@ -43,9 +44,52 @@ setup() {
   fi
   say "setup: installing $missing"
   apt-get update -qq
+  # shellcheck disable=SC2086  # a list of names
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
   missing=$(missing_packages | xargs)
   [ -z "$missing" ] || die "setup: still missing or older than deps.lock asks: $missing"
+}
+
+# fetch NAME: the file of a PyPI package into .deps/download, its digest checked.
+fetch() {
+  local name version file sha256 attempt
+  read -r name version file sha256 < <(locked pypi | grep "^$1 ")
+  mkdir -p .deps/download
+  if [ ! -f ".deps/download/$file" ]; then
+    [ -x .deps/venv/bin/pip ] || python3 -m venv .deps/venv
+    for attempt in 1 2 3; do
+      if .deps/venv/bin/pip download -q --no-deps --only-binary :all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
+           -d .deps/download "$name==$version"; then break; fi
+      [ "$attempt" -lt 3 ] || die "setup: $name $version cannot be downloaded"
+    done
+  fi
+  printf '%s  %s\n' "$sha256" ".deps/download/$file" | sha256sum --check --quiet || die "setup: $file is not the file that deps.lock names"
+}
+
+setup_engine() {
+  local stamp=.deps/onnxruntime/sha256 name version file sha256
+  read -r name version file sha256 < <(locked pypi | grep '^onnxruntime ')
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$sha256" ]; then
+    say "setup: ONNX Runtime $version is there"
+    return
+  fi
+  if [ "$(uname -m)" != x86_64 ]; then
+    say "setup: deps.lock pins ONNX Runtime for x86_64 only; give another with --engine, or convert with --no-validate"
+    return
+  fi
+  say "setup: fetching ONNX Runtime $version"
+  fetch onnxruntime
+  rm -rf .deps/onnxruntime .deps/unpack
+  mkdir -p .deps/onnxruntime .deps/unpack
+  python3 -m zipfile -e ".deps/download/$file" .deps/unpack
+  mv ".deps/unpack/onnxruntime/capi/libonnxruntime.so.$version" .deps/onnxruntime/libonnxruntime.so
+  rm -rf .deps/unpack
+  printf '%s\n' "$sha256" >"$stamp"
+}
+
+setup() {
+  setup_packages
+  setup_engine
 }
 
 # build PRESET: configures once, then builds what changed.
@@ -60,12 +104,22 @@ run_tests() {
   ctest --test-dir "build/$1" -j2 --output-on-failure --no-tests=error
 }
 
+# Each bundled model in fp32, fp16 and int8 at two targets, read back and measured on its evaluation set.
 demo() {
-  local smelt=build/release/bin/smelt model
+  local smelt=build/release/bin/smelt out=out/demo model folder target name shape
+  rm -rf "$out"
   for model in fixtures/models/*/*.onnx; do
-    printf '\n$ %s inspect %s\n' "$smelt" "$model"
-    "$smelt" inspect "$model"
+    folder=$(dirname "$model") name=$(basename "$(dirname "$model")")
+    shape=()
+    [ "$name" != sentiment ] || shape=(--input input_ids:1x48)
+    for target in ios16 ios18; do
+      printf '\n$ %s variants %s -o %s --target %s --data %s %s\n' "$smelt" "$model" "$out/$name-$target" "$target" "$folder/eval.npz" "${shape[*]}"
+      "$smelt" variants "$model" -o "$out/$name-$target" --target "$target" --data "$folder/eval.npz" "${shape[@]}"
+    done
+    printf '\n$ %s manifest check %s\n' "$smelt" "$out/$name-ios16"
+    "$smelt" manifest check "$out/$name-ios16"
   done
+  say "demo: the packages and their manifest.json are in $out"
 }
 
 case "${1:-help}" in
@@ -73,6 +127,7 @@ case "${1:-help}" in
   build) setup; build release ;;
   test) setup; build dev; run_tests dev ;;
   asan) setup; build asan; run_tests asan ;;
+  bench) setup; build release; bench/run.sh build/release/bin/smelt ;;
   demo) setup; build release; demo ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac
