@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs check_packages.py in an environment of its own, where oracle and corpus are found.
+# usage: run.sh SMELT SHARED
+set -euo pipefail
+smelt=$(realpath "$1")
+if [ ! -d "$2/oracle" ] || [ ! -d "$2/corpus/trained" ]; then
+  echo "oracles: skipped, no oracle or no corpus"
+  exit 0
+fi
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+venv=.deps/oracle
+if [ ! -f "$venv/ready" ]; then
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  installed=no
+  for _ in 1 2 3; do
+    if "$venv/bin/pip" install -q -r tests/oracle/requirements.txt; then installed=yes; break; fi
+  done
+  if [ "$installed" = no ]; then
+    echo "oracles: skipped, coremltools cannot be installed here"
+    exit 0
+  fi
+  touch "$venv/ready"
+fi
+exec "$venv/bin/python" tests/oracle/check_packages.py "$smelt" "$2/corpus" "$2/oracle"
