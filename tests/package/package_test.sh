@@ -10,7 +10,8 @@ cmake --install "$build" --prefix "$work/prefix" >"$work/log"
 check() {  # NAME CMAKE-ARGS...
   local name=$1 printed
   shift
-  cmake -S "$source/tests/package" -B "$work/$name" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" "$@" >"$work/log"
+  cmake -S "$source/tests/package" -B "$work/$name" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" \
+    -DCMAKE_BUILD_TYPE=Debug -DSMELT_WERROR=ON "$@" >"$work/log"  # as the dev build, so that a compiler cache knows it
   cmake --build "$work/$name" --target consumer >"$work/log" || { cat "$work/log"; exit 1; }
   printed=$("$work/$name/consumer" "$source/fixtures/models/digits_cnn/model.onnx" 2>&1) || { echo "$name: $printed"; exit 1; }
   [ "$printed" = "17 nodes" ] || { echo "$name: printed '$printed', not '17 nodes'"; exit 1; }
