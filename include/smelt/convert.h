@@ -34,6 +34,7 @@ struct ConvertOptions {
   std::string weight_threshold = "512";                            ///< elements, or bytes with B, KiB, MiB behind
   std::map<std::string, std::vector<std::int64_t>> input_shapes;   ///< fixes open extents, by input name
   bool overwrites = false;
+  unsigned jobs = 1;  ///< variants at a time; the bytes are the same for any number
   std::optional<ParityOptions> parity = ParityOptions{};           ///< nullopt: not validated
   Progress progress;
 };

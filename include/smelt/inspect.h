@@ -36,20 +36,23 @@ struct WeightTotal {
 /// What a model file holds, read without its weights.
 struct InspectReport {
   std::string file;          ///< the file name, without its folder
-  std::uint64_t bytes = 0;   ///< size of the model file
-  std::string sha256;        ///< of the model file, 64 hexadecimal digits
-  std::int64_t ir_version = 0;
+  std::string format;        ///< "onnx", "mlpackage"
+  std::uint64_t bytes = 0;   ///< size of the model file; of a package, of all its files
+  std::string sha256;        ///< of the model file, 64 hexadecimal digits; of a package, of its specification
+  std::int64_t ir_version = 0;             ///< of an ONNX file
+  std::int64_t specification_version = 0;  ///< of a package
   std::string producer;      ///< name and version as the file states them
-  std::vector<std::pair<std::string, std::int64_t>> opsets;  ///< domain (empty: default), version; sorted
+  std::vector<std::pair<std::string, std::int64_t>> opsets;  ///< domain (empty: default), version; sorted; of a package "CoreML"
   std::vector<InspectedValue> inputs;   ///< without initializers that are listed as inputs (IR 3)
   std::vector<InspectedValue> outputs;
   std::vector<OperatorCount> operators;  ///< most frequent first, then by name
   std::vector<WeightTotal> weights;      ///< largest first, then by dtype
   std::uint64_t nodes = 0;
   bool has_external_data = false;
+  std::vector<std::string> blockers;  ///< everything that stands in the way of a conversion (of a package: of reading it), a line each
 };
 
-/// Reads an ONNX file's structure. Allocated memory follows the structure, not the weights; pages of the mapped file that were
+/// Reads the structure of an ONNX file or an .mlpackage, and tries the conversion without writing anything. Allocated memory follows the structure, not the weights; pages of the mapped file that were
 /// touched on the way are clean and the system may drop them at any time.
 /// Errors: E01xx unreadable, E02xx malformed or another format, E07xx over a limit.
 [[nodiscard]] Result<InspectReport> inspect(const std::filesystem::path& model);

@@ -1,6 +1,10 @@
 #include "smelt/convert.h"
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -196,6 +200,34 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
   return report;
 }
 
+/// Converts the variants, `options.jobs` at a time; reports and the first error come in the variants' order.
+Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector<Variant>& variants, const std::vector<std::filesystem::path>& packages,
+                                               const ConvertOptions& options) {
+  std::vector<std::optional<Result<ConvertReport>>> results(variants.size());
+  std::atomic<std::size_t> next = 0;
+  std::mutex progress_mutex;
+  ConvertOptions shared = options;
+  if (options.progress) {
+    shared.progress = [&](std::string_view what, std::uint64_t done, std::uint64_t total) {
+      const std::lock_guard lock(progress_mutex);
+      options.progress(what, done, total);
+    };
+  }
+  const auto work = [&] {
+    for (std::size_t k = next++; k < variants.size(); k = next++) results[k] = convert_one(job, variants[k], packages[k], shared);
+  };
+  std::vector<std::thread> threads;
+  for (unsigned k = 1; k < std::min<std::size_t>(std::max(1U, options.jobs), variants.size()); ++k) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  std::vector<ConvertReport> reports;
+  for (auto& result : results) {
+    if (!result->ok()) return result->error();
+    reports.push_back(std::move(*result).value());
+  }
+  return reports;
+}
+
 Status check_output(const std::filesystem::path& package, bool overwrites) {
   if (package.extension() != kExtension) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("the output \"{}\" does not end in .mlpackage", package.filename().string()));
@@ -248,12 +280,7 @@ Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path&
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return Error(ErrorCode::kWriteFailed, fmt::format("the folder cannot be created: {}", error.message())).at({.file = folder.string()});
-  std::vector<ConvertReport> reports;
-  for (std::size_t k = 0; k < variants.size(); ++k) {
-    SMELT_ASSIGN_OR_RETURN(ConvertReport report, convert_one(job, variants[k], packages[k], options));
-    reports.push_back(std::move(report));
-  }
-  return reports;
+  return convert_all(job, variants, packages, options);
 }
 
 }  // namespace smelt

@@ -2,13 +2,21 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "convert/coreml/export.h"
+#include "convert/coreml/import.h"
+#include "convert/coreml/legalize.h"
+#include "convert/coreml/mil.h"
+#include "convert/coreml/package.h"
+#include "convert/onnx/import.h"
 #include "convert/onnx/wire.h"
 
 namespace smelt {
@@ -71,15 +79,122 @@ InspectedValue inspected(const onnx_format::ValueInfo& info) {
   return value;
 }
 
-}  // namespace
+/// An error as a list of lines: a message that lists several things gives one line each.
+void add_lines(std::vector<std::string>& lines, const Error& error) {
+  std::string text = fmt::format("{}: {}", code_name(error.code()), error.message());
+  if (!error.hint_text().empty()) text += " (" + error.hint_text() + ")";
+  if (const std::string& node = error.location().node; !node.empty()) text += fmt::format(", node \"{}\"", node);
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+}
 
-Result<InspectReport> inspect(const std::filesystem::path& model) {
+/// Tries the conversion as far as it goes, at the newest target, open extents assumed where they are what stops it.
+std::vector<std::string> blockers_of(const std::filesystem::path& model) {
+  std::vector<std::string> lines;
+  onnx_format::ImportOptions options;
+  const auto import = [&]() -> Result<onnx_format::ImportResult> {
+    SMELT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(model));
+    return onnx_format::import_model(std::make_shared<const MappedFile>(std::move(file)), model, options);
+  };
+  Result<onnx_format::ImportResult> imported = import();
+  if (!imported.ok() && imported.error().code() == ErrorCode::kOpenShape) {
+    add_lines(lines, imported.error());
+    options.assumed_extent = 64;
+    imported = import();
+  }
+  const auto rest = [&]() -> Status {
+    if (!imported.ok()) return imported.error();
+    constexpr auto kTarget = coreml_format::Target::kIos18;
+    SMELT_ASSIGN_OR_RETURN(const ir::Graph legal, coreml_format::legalize(imported->graph, kTarget));
+    const auto checked = coreml_format::check_export(legal, {.target = kTarget, .if_exists = {}, .user_defined = {}});
+    return checked.ok() ? Status() : Status(checked.error());
+  }();
+  if (!rest.ok()) add_lines(lines, rest.error());
+  return lines;
+}
+
+/// Values stored in a program, nested blocks included.
+struct StoredValues {
+  std::map<std::string, std::uint64_t> operations;
+  std::map<std::string, WeightTotal> weights;
+
+  void add(const coreml_format::MilValue& value) {
+    if (std::holds_alternative<std::vector<std::string>>(value.data)) return;
+    const std::string dtype = coreml_format::mil_type_name(value.type.dtype);
+    std::uint64_t elements = 1;
+    for (const auto& dim : value.type.dims) elements *= static_cast<std::uint64_t>(std::max<std::int64_t>(dim.value_or(1), 0));
+    WeightTotal& total = weights[dtype];
+    total.dtype = dtype;
+    ++total.tensors;
+    total.elements += elements;
+    total.bytes += (elements * coreml_format::mil_bits(value.type.dtype) + 7) / 8;
+  }
+  void add(const coreml_format::MilBlock& block) {
+    for (const auto& operation : block.operations) {
+      if (operation.type != "const") ++operations[operation.type];
+      for (const auto& [name, value] : operation.attributes) add(value);
+      for (const auto& [name, bindings] : operation.inputs) {
+        for (const auto& binding : bindings) {
+          if (const auto* value = std::get_if<coreml_format::MilValue>(&binding)) add(*value);
+        }
+      }
+      for (const auto& nested : operation.blocks) add(nested);
+    }
+  }
+};
+
+InspectedValue inspected(const coreml_format::Feature& feature) {
+  InspectedValue value{.name = feature.name, .dtype = coreml_format::mil_type_name(feature.dtype), .has_shape = feature.shape.has_value(), .shape = {}};
+  if (feature.shape) {
+    for (const std::int64_t extent : *feature.shape) value.shape.push_back(std::to_string(extent));
+  }
+  return value;
+}
+
+Result<InspectReport> inspect_package(const std::filesystem::path& package) {
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::PackageFiles files, coreml_format::open_package(package));
+  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(files.model));
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::MilModel model, coreml_format::decode_model(file.bytes(), files.model.string(), {}));
+  InspectReport report;
+  report.file = package.filename().string();
+  report.format = "mlpackage";
+  report.sha256 = digest(file);
+  report.specification_version = model.specification_version;
+  SMELT_ASSIGN_OR_RETURN(const std::vector<std::string> parts, coreml_format::list_package_files(package));
+  for (const std::string& part : parts) {
+    std::error_code error;
+    const std::uintmax_t size = std::filesystem::file_size(package / part, error);
+    if (!error) report.bytes += size;
+  }
+  for (const auto& input : model.inputs) report.inputs.push_back(inspected(input));
+  for (const auto& output : model.outputs) report.outputs.push_back(inspected(output));
+  StoredValues stored;
+  for (const auto& [name, function] : model.functions) {
+    stored.add(function.block);
+    report.opsets.emplace_back(function.opset, model.specification_version);
+  }
+  for (const auto& [type, count] : stored.operations) {
+    report.operators.push_back({.domain = {}, .op_type = type, .count = count});
+    report.nodes += count;
+  }
+  std::stable_sort(report.operators.begin(), report.operators.end(), [](const OperatorCount& a, const OperatorCount& b) { return a.count > b.count; });
+  for (const auto& [dtype, total] : stored.weights) report.weights.push_back(total);
+  std::stable_sort(report.weights.begin(), report.weights.end(), [](const WeightTotal& a, const WeightTotal& b) { return a.bytes > b.bytes; });
+  if (const auto lifted = coreml_format::import_package(package); !lifted.ok()) add_lines(report.blockers, lifted.error());
+  return report;
+}
+
+Result<InspectReport> inspect_onnx(const std::filesystem::path& model) {
   SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(model));
   SMELT_ASSIGN_OR_RETURN(const onnx_format::Model parsed,
                          onnx_format::read_model(file.bytes(), model.string(), onnx_format::Limits{}));
 
   InspectReport report;
   report.file = model.filename().string();
+  report.format = "onnx";
   report.bytes = file.size();
   report.sha256 = digest(file);
   report.ir_version = parsed.ir_version;
@@ -109,7 +224,16 @@ Result<InspectReport> inspect(const std::filesystem::path& model) {
   for (const auto& [dtype, total] : totals.weights) report.weights.push_back(total);
   std::stable_sort(report.weights.begin(), report.weights.end(),
                    [](const WeightTotal& a, const WeightTotal& b) { return a.bytes > b.bytes; });
+  report.blockers = blockers_of(model);
   return report;
+}
+
+}  // namespace
+
+Result<InspectReport> inspect(const std::filesystem::path& model) {
+  std::error_code error;
+  if (std::filesystem::is_directory(model, error) && std::filesystem::exists(model / "Manifest.json", error)) return inspect_package(model);
+  return inspect_onnx(model);
 }
 
 std::string to_json(const InspectReport& report) {
@@ -125,9 +249,11 @@ std::string to_json(const InspectReport& report) {
   };
   Json json;
   json["file"] = report.file;
+  json["format"] = report.format;
   json["bytes"] = report.bytes;
   json["sha256"] = report.sha256;
-  json["ir_version"] = report.ir_version;
+  json["ir_version"] = report.format == "onnx" ? Json(report.ir_version) : Json(nullptr);
+  json["specification_version"] = report.format == "onnx" ? Json(nullptr) : Json(report.specification_version);
   json["producer"] = report.producer;
   json["opsets"] = Json::array();
   for (const auto& [domain, version] : report.opsets) {
@@ -148,6 +274,7 @@ std::string to_json(const InspectReport& report) {
                                {"bytes", weight.bytes}});
   }
   json["has_external_data"] = report.has_external_data;
+  json["blockers"] = report.blockers;
   // A model's names may hold any bytes: what is not UTF-8 is replaced, never an exception.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

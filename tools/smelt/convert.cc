@@ -136,6 +136,7 @@ Command add_variants(CLI::App& app) {
                                          "Example:  smelt variants model.onnx -o out --variants fp32,fp16,int8 --data eval.npz");
   command->add_option("model", state->model, "The .onnx file")->required();
   command->add_option("-o,--output", state->output_path, "The folder to write to")->required();
+  command->add_option("-j,--jobs", state->options.jobs, "Variants at a time")->check(CLI::Range(1U, 64U))->capture_default_str();
   command->add_option("--variants", state->variants, "fp32, fp16, int8 (float16 with int8 weights), fp32_int8")->delimiter(',')->capture_default_str();
   add_convert_flags(*command, *state);
   return [state] {

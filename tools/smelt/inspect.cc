@@ -26,8 +26,12 @@ void print_report(const InspectReport& report) {
   for (const auto& [domain, version] : report.opsets) {
     opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain.empty() ? "ai.onnx" : printable(domain), version);
   }
-  fmt::print("{:<9} IR {}, opset {}, by {}\n", "format", report.ir_version, opsets.empty() ? "none" : opsets,
-             report.producer.empty() ? "an unnamed producer" : printable(report.producer));
+  if (report.format == "onnx") {
+    fmt::print("{:<9} ONNX, IR {}, opset {}, by {}\n", "format", report.ir_version, opsets.empty() ? "none" : opsets,
+               report.producer.empty() ? "an unnamed producer" : printable(report.producer));
+  } else {
+    fmt::print("{:<9} Core ML package, specification {}, opset {}\n", "format", report.specification_version, report.opsets.empty() ? "none" : printable(report.opsets.front().first));
+  }
   for (const auto& value : report.inputs) print_value("input", value);
   for (const auto& value : report.outputs) print_value("output", value);
   for (const auto& weight : report.weights) {
@@ -40,6 +44,8 @@ void print_report(const InspectReport& report) {
     if (&op != &report.operators.back()) fmt::print(",");
   }
   fmt::print("\n");
+  if (report.blockers.empty()) fmt::print("{:<9} {}\n", "convert", report.format == "onnx" ? "nothing stands in the way" : "smelt reads every operation");
+  for (const std::string& line : report.blockers) fmt::print("{:<9} {}\n", "blocked", printable(line));
 }
 
 struct State {
@@ -52,9 +58,9 @@ struct State {
 Command add_inspect(CLI::App& app) {
   auto state = std::make_shared<State>();
   CLI::App* command = app.add_subcommand("inspect",
-                                         "Inputs, outputs, operators, weights and opsets of an ONNX file, read without its weights.\n"
+                                         "What an ONNX file or a Core ML package holds, and what would stop its conversion.\n"
                                          "Example:  smelt inspect fixtures/models/digits_cnn/model.onnx");
-  command->add_option("model", state->model, "The .onnx file")->required();
+  command->add_option("model", state->model, "The .onnx file or the .mlpackage")->required();
   add_output_flags(*command, state->output);
   return [state] {
     const Result<InspectReport> report = inspect(state->model);

@@ -129,4 +129,11 @@ Result<ExportResult> export_package(const ir::Graph& graph, const std::filesyste
   return result;
 }
 
+Result<ExportResult> check_export(const ir::Graph& graph, const ExportOptions& options) {
+  ExportResult result;
+  const Result<MilModel> model = Exporter(graph, options).model(result);
+  if (!model.ok()) return model.error();
+  return result;
+}
+
 }  // namespace smelt::coreml_format

@@ -28,4 +28,7 @@ struct ExportResult {
 /// `kNotRepresentable` listing every op that has no form at the target; errors of the package writer and of the weights' sources.
 [[nodiscard]] Result<ExportResult> export_package(const ir::Graph& graph, const std::filesystem::path& path, const ExportOptions& options);
 
+/// The same without writing: whether every op has a form at the target.
+[[nodiscard]] Result<ExportResult> check_export(const ir::Graph& graph, const ExportOptions& options);
+
 }  // namespace smelt::coreml_format

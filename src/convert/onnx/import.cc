@@ -134,6 +134,7 @@ class InputShapes {
     if (dim.extent) return *dim.extent;
     if (const auto bound = symbols_.find(dim.symbol); bound != symbols_.end()) return bound->second;
     if (axis == 0 && unnamed_batch_) return 1;
+    if (options_.assumed_extent) return *options_.assumed_extent;
     missing.push_back(dim.symbol.empty() ? fmt::format("axis {}", axis) : dim.symbol);
     return 128;
   }

@@ -20,6 +20,8 @@ struct ImportOptions {
   std::map<std::string, std::vector<std::int64_t>> input_shapes;
   /// A folded constant may be this large, or as large as the constants it came from, whichever is more.
   std::uint64_t fold_budget_bytes = std::uint64_t{1} << 20;
+  /// Stands in for extents that stay open, instead of the error: for looking at a model, not for converting it.
+  std::optional<std::int64_t> assumed_extent;
   Limits limits;
 };
 
