@@ -4,6 +4,11 @@
 #include <bit>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 #include <fmt/format.h>
 
 namespace smelt {
@@ -20,9 +25,10 @@ constexpr std::array<std::uint32_t, 64> kRound{
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-}  // namespace
+using State = std::array<std::uint32_t, 8>;
 
-void Sha256::block(const std::byte* bytes) {
+/// One block of 64 bytes; the reference for the version below.
+void block_scalar(State& state, const std::byte* bytes) {
   std::array<std::uint32_t, 64> w{};
   for (std::size_t i = 0; i < 16; ++i) {
     for (std::size_t k = 0; k < 4; ++k) w[i] = w[i] << 8 | std::to_integer<std::uint32_t>(bytes[4 * i + k]);
@@ -32,7 +38,7 @@ void Sha256::block(const std::byte* bytes) {
     const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  auto [a, b, c, d, e, f, g, h] = state;
   for (std::size_t i = 0; i < 64; ++i) {
     const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
     const std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -48,15 +54,71 @@ void Sha256::block(const std::byte* bytes) {
     a = t1 + t2;
   }
   const std::array<std::uint32_t, 8> add{a, b, c, d, e, f, g, h};
-  for (std::size_t i = 0; i < 8; ++i) state_[i] += add[i];
+  for (std::size_t i = 0; i < 8; ++i) state[i] += add[i];
+}
+
+#if defined(__x86_64__)
+
+bool has_sha_instructions() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  // Leaf 7: bit 29 of ebx is SHA; SSSE3 and SSE4.1 (leaf 1) come with every processor that has it, and are checked all the same.
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b >> 29 & 1U) == 0) return false;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 9 & 1U) != 0 && (c >> 19 & 1U) != 0;
+}
+
+/// The same rounds by the SHA instructions, which hold the state as ABEF and CDGH and do two rounds each.
+__attribute__((target("sha,sse4.1,ssse3"))) void blocks_sha(State& state, const std::byte* bytes, std::size_t count) {
+  const auto load = [](const void* from) __attribute__((target("sse4.1"))) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); };
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  const __m128i cdab = _mm_shuffle_epi32(load(state.data()), 0xB1);
+  const __m128i efgh = _mm_shuffle_epi32(load(state.data() + 4), 0x1B);
+  __m128i abef = _mm_alignr_epi8(cdab, efgh, 8);
+  __m128i cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
+  for (; count != 0; --count, bytes += 64) {
+    const __m128i abef_before = abef, cdgh_before = cdgh;
+    __m128i w[4];  // words of four groups of rounds, a ring
+    for (std::size_t k = 0; k < 4; ++k) w[k] = _mm_shuffle_epi8(load(bytes + 16 * k), big_endian);
+    for (std::size_t group = 0; group < 16; ++group) {
+      __m128i& now = w[group % 4];
+      const __m128i wk = _mm_add_epi32(now, load(kRound.data() + 4 * group));
+      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, wk);
+      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(wk, 0x0E));
+      const __m128i last = w[(group + 3) % 4];
+      const __m128i mixed = _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(group + 1) % 4]), _mm_alignr_epi8(last, w[(group + 2) % 4], 4));
+      now = _mm_sha256msg2_epu32(mixed, last);  // of no use in the last four groups
+    }
+    abef = _mm_add_epi32(abef, abef_before);
+    cdgh = _mm_add_epi32(cdgh, cdgh_before);
+  }
+  const __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+  const auto store = [](void* to, __m128i value) __attribute__((target("sse4.1"))) { _mm_storeu_si128(static_cast<__m128i*>(to), value); };
+  store(state.data(), _mm_blend_epi16(feba, dchg, 0xF0));
+  store(state.data() + 4, _mm_alignr_epi8(dchg, feba, 8));
+}
+
+#else
+
+bool has_sha_instructions() { return false; }
+void blocks_sha(State&, const std::byte*, std::size_t) {}
+
+#endif
+
+}  // namespace
+
+Sha256::Sha256(bool uses_hardware) : uses_hardware_(uses_hardware && has_sha_instructions()) {}
+
+void Sha256::blocks(const std::byte* bytes, std::size_t count) {
+  if (uses_hardware_) return blocks_sha(state_, bytes, count);
+  for (; count != 0; --count, bytes += pending_.size()) block_scalar(state_, bytes);
 }
 
 void Sha256::update(std::span<const std::byte> bytes) {
   total_ += bytes.size();
   while (!bytes.empty()) {
     if (pending_size_ == 0 && bytes.size() >= pending_.size()) {
-      block(bytes.data());
-      bytes = bytes.subspan(pending_.size());
+      const std::size_t count = bytes.size() / pending_.size();
+      blocks(bytes.data(), count);
+      bytes = bytes.subspan(count * pending_.size());
       continue;
     }
     const std::size_t take = std::min(bytes.size(), pending_.size() - pending_size_);
@@ -64,7 +126,7 @@ void Sha256::update(std::span<const std::byte> bytes) {
     pending_size_ += take;
     bytes = bytes.subspan(take);
     if (pending_size_ == pending_.size()) {
-      block(pending_.data());
+      blocks(pending_.data(), 1);
       pending_size_ = 0;
     }
   }
