@@ -9,6 +9,7 @@
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+export PATH="$PWD/.deps/cmake/bin:$PATH"
 
 say() { printf 'smelt.sh: %s\n' "$*"; }
 die() { printf 'smelt.sh: %s\n' "$*" >&2; exit 1; }
@@ -52,43 +53,79 @@ setup_packages() {
 
 # fetch NAME: the file of a PyPI package into .deps/download, its digest checked.
 fetch() {
-  local name version file sha256 attempt
+  local name version file sha256 attempt kind
   read -r name version file sha256 < <(locked pypi | grep "^$1 ")
+  kind=(--only-binary :all: --python-version 3.11 --platform "$(platform_of "$file")")
+  case "$file" in *.tar.gz) kind=(--no-binary "$name") ;; esac
   mkdir -p .deps/download
   if [ ! -f ".deps/download/$file" ]; then
     [ -x .deps/venv/bin/pip ] || python3 -m venv .deps/venv
     for attempt in 1 2 3; do
-      if .deps/venv/bin/pip download -q --no-deps --only-binary :all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
-           -d .deps/download "$name==$version"; then break; fi
+      if .deps/venv/bin/pip download -q --no-deps "${kind[@]}" -d .deps/download "$name==$version"; then break; fi
       [ "$attempt" -lt 3 ] || die "setup: $name $version cannot be downloaded"
     done
   fi
   printf '%s  %s\n' "$sha256" ".deps/download/$file" | sha256sum --check --quiet || die "setup: $file is not the file that deps.lock names"
 }
 
-setup_engine() {
-  local stamp=.deps/onnxruntime/sha256 name version file sha256
-  read -r name version file sha256 < <(locked pypi | grep '^onnxruntime ')
-  if [ "$(cat "$stamp" 2>/dev/null)" = "$sha256" ]; then
-    say "setup: ONNX Runtime $version is there"
+# The first platform tag in a wheel's name.
+platform_of() { local tag=${1%.whl}; tag=${tag##*-}; printf '%s' "${tag%%.*}"; }
+
+# unpacked NAME DIRECTORY: whether DIRECTORY holds what deps.lock names now.
+unpacked() { [ "$(cat "$2/sha256" 2>/dev/null)" = "$(locked pypi | sed -n "s/^$1 .* //p")" ]; }
+
+on_x86_64() { [ "$(uname -m)" = x86_64 ]; }
+
+setup_cmake() {
+  if ! on_x86_64; then
+    say "setup: deps.lock pins CMake for x86_64 only; the system's own must be 3.26 or newer"
     return
   fi
-  if [ "$(uname -m)" != x86_64 ]; then
+  if unpacked cmake .deps/cmake; then return; fi
+  say "setup: fetching CMake"
+  fetch cmake
+  rm -rf .deps/cmake .deps/unpack
+  python3 -m zipfile -e .deps/download/cmake-*.whl .deps/unpack
+  mv .deps/unpack/cmake/data .deps/cmake
+  rm -rf .deps/unpack
+  chmod +x .deps/cmake/bin/*
+  locked pypi | sed -n 's/^cmake .* //p' >.deps/cmake/sha256
+}
+
+setup_onnx() {
+  if [ ! -f .deps/onnx/smelt_stamp ]; then
+    say "setup: fetching and building the onnx library (about a minute, once)"
+    fetch onnx
+  fi
+  local built
+  [ -f .deps/download/onnx-*.tar.gz ] || fetch onnx
+  built=$(JOBS=2 scripts/build_onnx.sh .deps/download/onnx-*.tar.gz "$(command -v cmake)" .deps/onnx)
+  say "setup: ${built#build_onnx.sh: }"
+}
+
+setup_engine() {
+  if unpacked onnxruntime .deps/onnxruntime; then
+    say "setup: ONNX Runtime is there"
+    return
+  fi
+  if ! on_x86_64; then
     say "setup: deps.lock pins ONNX Runtime for x86_64 only; give another with --engine, or convert with --no-validate"
     return
   fi
-  say "setup: fetching ONNX Runtime $version"
+  say "setup: fetching ONNX Runtime"
   fetch onnxruntime
   rm -rf .deps/onnxruntime .deps/unpack
-  mkdir -p .deps/onnxruntime .deps/unpack
-  python3 -m zipfile -e ".deps/download/$file" .deps/unpack
-  mv ".deps/unpack/onnxruntime/capi/libonnxruntime.so.$version" .deps/onnxruntime/libonnxruntime.so
+  mkdir -p .deps/onnxruntime
+  python3 -m zipfile -e .deps/download/onnxruntime-*.whl .deps/unpack
+  mv .deps/unpack/onnxruntime/capi/libonnxruntime.so.* .deps/onnxruntime/libonnxruntime.so
   rm -rf .deps/unpack
-  printf '%s\n' "$sha256" >"$stamp"
+  locked pypi | sed -n 's/^onnxruntime .* //p' >.deps/onnxruntime/sha256
 }
 
 setup() {
   setup_packages
+  setup_cmake
+  setup_onnx
   setup_engine
 }
 

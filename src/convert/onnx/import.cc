@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "convert/onnx/checker.h"
 #include "convert/onnx/node_context.h"
 #include "convert/onnx/payload.h"
 
@@ -55,13 +56,15 @@ class InputShapes {
             .hint(fmt::format("its inputs are: {}", fmt::join(names, ", ")));
       }
       const ValueInfo& info = **found;
+      for (const std::int64_t extent : extents) {
+        if (extent < 1) return error(ErrorCode::kInvalidArgument, fmt::format("extent {} of input \"{}\"", extent, name));
+      }
       if (!info.shape) continue;
       if (info.shape->size() != extents.size()) {
         return error(ErrorCode::kInvalidArgument, fmt::format("input \"{}\" has rank {}, the shape given {}", name, info.shape->size(), extents.size()));
       }
       for (std::size_t k = 0; k < extents.size(); ++k) {
         const onnx_format::Dim& dim = (*info.shape)[k];
-        if (extents[k] < 1) return error(ErrorCode::kInvalidArgument, fmt::format("extent {} of input \"{}\"", extents[k], name));
         if (dim.extent && *dim.extent != extents[k]) {
           return error(ErrorCode::kInvalidArgument,
                        fmt::format("axis {} of input \"{}\" is {} in the model, {} was given", k, name, *dim.extent, extents[k]));
@@ -157,7 +160,11 @@ class Importer {
     std::map<std::string, std::vector<std::int64_t>> shapes;
     SMELT_RETURN_IF_ERROR(input_shapes.fix(result_, shapes));
     for (const ValueInfo* info : input_shapes.inputs()) SMELT_RETURN_IF_ERROR(add_input(*info, shapes));
-    for (const Tensor& tensor : model_.graph.initializers) initializers_.emplace(tensor.name, &tensor);
+    for (const Tensor& tensor : model_.graph.initializers) {
+      if (!initializers_.emplace(tensor.name, &tensor).second) {
+        return error(ErrorCode::kMalformedInput, fmt::format("two initializers are named \"{}\"", tensor.name));
+      }
+    }
     for (const Node& node : model_.graph.nodes) {
       ++result_.operator_counts[qualified(node)];
       SMELT_RETURN_IF_ERROR(import_node(node));
@@ -197,6 +204,7 @@ class Importer {
     if (const auto found = values_.find(name); found != values_.end()) return found->second;
     if (const auto found = initializers_.find(name); found != initializers_.end()) {
       SMELT_ASSIGN_OR_RETURN(ConstantRef constant, payloads_.read(*found->second));
+      read_bytes_ += byte_count(*constant);
       const ir::ValueId id = result_.graph.add_constant(name, std::move(constant));
       values_.emplace(name, id);
       return id;
@@ -223,7 +231,9 @@ class Importer {
     }
     if (is_poisoned) return define(node, std::vector<ir::ValueId>(node.outputs.size()));
     NodeContext cx(node, result_.opset, std::move(inputs), result_.graph, payloads_, options_.fold_budget_bytes);
+    const std::size_t first = result_.graph.value_count();
     const Status status = found->import(cx);
+    SMELT_RETURN_IF_ERROR(charge(node, first));
     if (!status.ok() && status.error().code() == ErrorCode::kUnsupported) {
       note_unsupported(node, status.error().message());
       return define(node, std::vector<ir::ValueId>(node.outputs.size()));
@@ -236,6 +246,25 @@ class Importer {
       if (!node.outputs[k].empty() && !cx.results()[k].valid()) return error(ErrorCode::kMalformedInput, fmt::format("{} gives no output {}", node.op_type, k));
     }
     return define(node, cx.results());
+  }
+
+  /// Counts the constants that a node made, which stay in memory: a small file must not fill it. Those of Constant stay in the file,
+  /// those of ConstantOfShape are one element.
+  Status charge(const Node& node, std::size_t first) {
+    if (node.op_type == "Constant" || node.op_type == "ConstantOfShape") return {};
+    constexpr std::uint64_t kFree = std::uint64_t{256} << 20;
+    for (std::size_t k = first; k < result_.graph.value_count(); ++k) {
+      const ConstantRef& constant = result_.graph.value({static_cast<std::uint32_t>(k)}).constant;
+      if (constant == nullptr) continue;
+      const std::uint64_t bytes = byte_count(*constant), most = kFree + 4 * read_bytes_;
+      if (bytes <= most && folded_bytes_ + bytes <= most) {
+        folded_bytes_ += bytes;
+        continue;
+      }
+      return Error(ErrorCode::kLimitReached, fmt::format("the graph computes constants of more than {} bytes", most))
+          .at({.file = file_, .byte_offset = {}, .graph = model_.graph.name, .node = node.name});
+    }
+    return {};
   }
 
   Status define(const Node& node, const std::vector<ir::ValueId>& results) {
@@ -298,12 +327,14 @@ class Importer {
   std::unordered_map<std::string, ir::ValueId> values_;
   std::unordered_map<std::string, const Tensor*> initializers_;
   std::map<std::string, Unsupported> unsupported_;
+  std::uint64_t read_bytes_ = 0;    ///< of initializers in use
+  std::uint64_t folded_bytes_ = 0;  ///< of constants that nodes made
 };
 
 }  // namespace
 
 Result<ImportResult> import_model(std::shared_ptr<const MappedFile> file, const std::filesystem::path& path, const ImportOptions& options) {
-  SMELT_ASSIGN_OR_RETURN(const Model model, read_model(file->bytes(), path.string(), options.limits));
+  SMELT_ASSIGN_OR_RETURN(const Model model, read_checked_model(file->bytes(), path.string(), options.limits));
   PayloadReader payloads(file, path);
   ImportResult result{.graph = ir::Graph("main"), .opset = 0, .notes = {}, .fixed_inputs = {}, .operator_counts = {}};
   SMELT_RETURN_IF_ERROR(Importer(model, path.string(), payloads, options, result).run());
