@@ -80,4 +80,11 @@ void MappedFile::release_pages() const {
   if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
 }
 
+void MappedFile::release_pages(std::span<const std::byte> range) const {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = static_cast<std::size_t>(range.data() - data_);
+  const std::size_t first = (begin + page - 1) / page * page, last = (begin + range.size()) / page * page;
+  if (data_ != nullptr && first < last) ::madvise(const_cast<std::byte*>(data_ + first), last - first, MADV_DONTNEED);
+}
+
 }  // namespace smelt

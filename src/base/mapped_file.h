@@ -27,6 +27,8 @@ class MappedFile {
 
   /// Gives the pages of the whole file back to the system; reading again maps them anew. Never fails: it is advice.
   void release_pages() const;
+  /// The same for the pages that lie wholly inside a range.
+  void release_pages(std::span<const std::byte> range) const;
 
  private:
   MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}

@@ -43,6 +43,26 @@ class SharedBytes final : public ByteSource {
   std::span<const std::byte> range_;
 };
 
+class FileBytes final : public ByteSource {
+ public:
+  FileBytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range) : file_(std::move(file)), range_(range) {}
+  [[nodiscard]] std::uint64_t size() const override { return range_.size(); }
+  [[nodiscard]] Status stream(std::span<std::byte> /*scratch*/, const Sink& sink) const override {
+    constexpr std::size_t kChunk = std::size_t{1} << 20;
+    for (std::span<const std::byte> rest = range_; !rest.empty();) {
+      const std::span<const std::byte> chunk = rest.first(std::min(rest.size(), kChunk));
+      SMELT_RETURN_IF_ERROR(sink(chunk));
+      file_->release_pages(chunk);
+      rest = rest.subspan(chunk.size());
+    }
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const MappedFile> file_;
+  std::span<const std::byte> range_;
+};
+
 class SplatBytes final : public ByteSource {
  public:
   SplatBytes(std::vector<std::byte> pattern, std::uint64_t count) : pattern_(std::move(pattern)), count_(count) {}
@@ -157,6 +177,10 @@ BytesRef owned_bytes(std::vector<std::byte> bytes) { return std::make_shared<con
 
 BytesRef shared_bytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range) {
   return std::make_shared<const SharedBytes>(std::move(keeper), range);
+}
+
+BytesRef file_bytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range) {
+  return std::make_shared<const FileBytes>(std::move(file), range);
 }
 
 Result<BytesRef> splat_bytes(std::vector<std::byte> pattern, std::uint64_t count) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "smelt/result.h"
 
 namespace smelt {
@@ -32,6 +33,9 @@ using BytesRef = std::shared_ptr<const ByteSource>;
 
 /// A range of memory that `keeper` keeps alive and unchanged (a mapped file). Needs no scratch.
 [[nodiscard]] BytesRef shared_bytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range);
+
+/// A range of a mapped file, whose pages are given back as they were read: streaming a weight leaves nothing resident.
+[[nodiscard]] BytesRef file_bytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range);
 
 /// `pattern`, `count` times. Needs no scratch, but makes larger chunks with it.
 /// `kLimitReached` when the size does not fit in 64 bits.

@@ -55,7 +55,7 @@ Result<ConstantRef> BlobReader::read(const MilValue& value) {
                                                          static_cast<int>(record.type), record.size, mil_type_name(value.type.dtype), size))
         .at({.file = reference->file_name, .byte_offset = reference->offset, .graph = {}, .node = {}});
   }
-  constant.bytes = shared_bytes(file, file->bytes().subspan(static_cast<std::size_t>(record.data_offset), static_cast<std::size_t>(size)));
+  constant.bytes = file_bytes(file, file->bytes().subspan(static_cast<std::size_t>(record.data_offset), static_cast<std::size_t>(size)));
   return ConstantRef(std::make_shared<const Constant>(std::move(constant)));
 }
 

@@ -166,7 +166,7 @@ Result<ConstantRef> PayloadReader::read(const Tensor& tensor) {
   } else if (tensor.payload_field == 9) {
     const Payload& payload = tensor.payloads.front();
     SMELT_CHECK(payload.length == size);
-    bytes = shared_bytes(file_, file_->bytes().subspan(static_cast<std::size_t>(payload.offset),
+    bytes = file_bytes(file_, file_->bytes().subspan(static_cast<std::size_t>(payload.offset),
                                                        static_cast<std::size_t>(payload.length)));
   } else {
     Result<std::vector<std::byte>> decoded = decode(file_->bytes(), tensor, *dtype, size);
@@ -206,7 +206,7 @@ Result<BytesRef> PayloadReader::external(const Tensor& tensor, std::uint64_t siz
                                                               tensor.name, size, offset, tensor.external_location, mapped->size()))
                     .hint("the file may be a partial download; compare its size with the publisher's"));
   }
-  return shared_bytes(mapped, mapped->bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)));
+  return file_bytes(mapped, mapped->bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)));
 }
 
 }  // namespace smelt::onnx_format
