@@ -39,17 +39,18 @@ Result<Scales> scales(const Constant& weight, std::int64_t axis, bool stores_f16
     return result;
   }
   constexpr float kSmallestNormalF16 = 6.103515625e-5F;
+  const float largest = peaks.empty() ? 0.0F : *std::max_element(peaks.begin(), peaks.end());
+  if (stores_f16 && largest != 0.0F && largest / 127.0F < kSmallestNormalF16 / 4) {
+    result.refusal = "scales below float16's normal range";
+  } else if (stores_f16 && !fits_f16(largest / 127.0F)) {
+    result.refusal = "scales above float16's range";
+  } else if (largest != 0.0F && largest / 127.0F == 0.0F) {
+    result.refusal = "scales that vanish";
+  }
   for (const float peak : peaks) {
     float scale = peak / 127.0F;
-    if (stores_f16) scale = f16_value(f16_bits(scale));
-    if (peak == 0.0F) {
-      scale = 1.0F;
-    } else if (stores_f16 && (scale < kSmallestNormalF16 || std::isinf(scale))) {
-      result.refusal = "a scale outside float16's normal range";
-    } else if (scale == 0.0F) {
-      result.refusal = "a scale that vanishes";
-    }
-    result.values.push_back(scale);
+    if (stores_f16) scale = std::max(f16_value(f16_bits(scale)), kSmallestNormalF16);
+    result.values.push_back(peak == 0.0F || scale == 0.0F ? 1.0F : scale);
   }
   return result;
 }
