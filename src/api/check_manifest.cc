@@ -2,8 +2,10 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "api/parity_run.h"
+#include "convert/coreml/import.h"
 #include "manifest/manifest.h"
 #include "smelt/manifest.h"
 
@@ -29,11 +31,28 @@ class BitCompare {
     if (recorded != measured) lines_.push_back(fmt::format("{}: {} is recorded as {}, measured {}", where_, what, recorded, measured));
   }
   [[nodiscard]] std::vector<std::string> lines() && { return std::move(lines_); }
+  void add(std::string_view text) { lines_.push_back(fmt::format("{}: {}", where_, text)); }
 
  private:
   std::string where_;
   std::vector<std::string> lines_;
 };
+
+Variant variant_of(const manifest::Entry& entry) {
+  return {.precision = entry.precision == "fp16" ? Precision::kFp16 : Precision::kFp32,
+          .weights = entry.quantization == "none" ? Weights::kFloat : Weights::kInt8};
+}
+
+/// A relative gate: one of the variant's own, whose limit is known. A gate that was given has the scale 1, and any limit.
+void compare_limit(BitCompare& compare, const manifest::GateRecord& gate, const Variant& variant, double peak) {
+  if (gate.scale == 1) return;
+  const std::string name = fmt::format("gate {}.{}", gate.output, gate.metric);
+  const double scale = std::max(1.0, peak);
+  compare.same(name + " scale", gate.scale, scale);
+  for (const parity::Gate& own : api::default_gates(variant)) {
+    if (parity::metric_name(own.metric) == gate.metric) compare.same(name + " limit", gate.limit, own.limit * scale);
+  }
+}
 
 std::vector<std::string> differences(const manifest::Entry& entry, const ParityReport& measured) {
   const manifest::Parity& recorded = *entry.parity;
@@ -70,6 +89,7 @@ std::vector<std::string> differences(const manifest::Entry& entry, const ParityR
       compare.same("a gate's output", gate.output, std::string("none"));
       continue;
     }
+    compare_limit(compare, gate, variant_of(entry), output->peak);
     const bool is_upper = gate.metric == "linf" || gate.metric == "rmse";
     std::optional<double> value = gate.metric == "linf" ? std::optional(output->l_inf)
                                   : gate.metric == "rmse" ? std::optional(output->rmse)
@@ -99,6 +119,41 @@ std::map<std::string, std::vector<std::int64_t>> input_shapes(const manifest::En
   return shapes;
 }
 
+std::string io_text(const std::vector<manifest::IoTensor>& tensors) {
+  std::string text;
+  for (const manifest::IoTensor& t : tensors) text += fmt::format("{}{}: {} [{}]", text.empty() ? "" : ", ", t.name, t.dtype, fmt::join(t.shape, ", "));
+  return text;
+}
+
+manifest::IoTensor io_tensor(const std::string& name, const TensorType& type) {
+  const std::string_view dtype = type.dtype == DType::kF16 ? "float16" : type.dtype == DType::kF32 ? "float32" : "int32";
+  return {.name = name, .dtype = std::string(dtype), .shape = *static_shape(type.shape)};
+}
+
+/// What the package itself shows: its border, its target, and the metadata that smelt wrote into it.
+void compare_package(const manifest::Entry& entry, const std::filesystem::path& folder, std::vector<std::string>& problems) {
+  BitCompare compare(entry.model);
+  const Result<coreml_format::ImportResult> package = coreml_format::import_package(folder / entry.path);
+  if (!package.ok()) {
+    compare.add(fmt::format("the package does not read back: {}", package.error().message()));
+  } else {
+    const ir::Graph& graph = package->graph;
+    std::vector<manifest::IoTensor> inputs, outputs;
+    for (const ir::ValueId id : graph.inputs()) inputs.push_back(io_tensor(graph.value(id).name, graph.value(id).type));
+    for (const ir::GraphOutput& output : graph.outputs()) outputs.push_back(io_tensor(output.name, graph.value(output.value).type));
+    compare.same("inputs", io_text(entry.inputs), io_text(inputs));
+    compare.same("outputs", io_text(entry.outputs), io_text(outputs));
+    compare.same("target", entry.target, std::string(coreml_format::target_name(package->target)));
+    const auto stated = [&](const char* key, const std::string& recorded) {
+      if (const auto found = package->user_defined.find(key); found != package->user_defined.end()) compare.same(key, recorded, found->second);
+    };
+    stated("smelt.version", entry.tool_version);
+    stated("smelt.source_sha256", entry.source_digest.sha256);
+    stated("smelt.variant", variant_name(variant_of(entry)));
+  }
+  for (std::string& line : std::move(compare).lines()) problems.push_back(std::move(line));
+}
+
 Status measure(const manifest::Entry& entry, const std::filesystem::path& folder, const ManifestCheckOptions& options, const engine::Engine& engine,
                ManifestCheckReport& report) {
   const std::filesystem::path& path = *options.measure_against;
@@ -106,6 +161,9 @@ Status measure(const manifest::Entry& entry, const std::filesystem::path& folder
   if (digest.sha256 != entry.source_digest.sha256) {
     report.problems.push_back(fmt::format("{}: the source is not the one recorded (sha256 {}, recorded {})", entry.model, digest.sha256, entry.source_digest.sha256));
     return {};
+  }
+  if (digest.bytes != entry.source_digest.bytes) {
+    report.problems.push_back(fmt::format("{}: the source has {} bytes, {} are recorded", entry.model, digest.bytes, entry.source_digest.bytes));
   }
   if (!entry.parity->data.empty() && options.parity.data.empty()) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("{} was measured on \"{}\"", entry.model, entry.parity->data)).hint("give it with --data");
@@ -116,9 +174,8 @@ Status measure(const manifest::Entry& entry, const std::filesystem::path& folder
   parity.samples = entry.parity->samples;
   parity.limit_data = true;
   if (entry.parity->data.empty()) parity.data.clear();
-  const Variant variant{.precision = entry.precision == "fp16" ? Precision::kFp16 : Precision::kFp32,
-                        .weights = entry.quantization == "none" ? Weights::kFloat : Weights::kInt8};
-  SMELT_ASSIGN_OR_RETURN(const ParityReport measured, api::run_parity(engine, source, folder / entry.path, api::default_gates(variant), parity, options.progress));
+  SMELT_ASSIGN_OR_RETURN(const ParityReport measured,
+                         api::run_parity(engine, source, folder / entry.path, api::default_gates(variant_of(entry)), parity, options.progress));
   for (std::string& line : differences(entry, measured)) report.problems.push_back(std::move(line));
   ++report.measured;
   return {};
@@ -134,6 +191,8 @@ Result<ManifestCheckReport> check_manifest(const std::filesystem::path& folder, 
   SMELT_ASSIGN_OR_RETURN(const manifest::Manifest manifest, manifest::read(folder));
   ManifestCheckReport report{.packages = manifest.models.size(), .measured = 0, .problems = {}};
   SMELT_ASSIGN_OR_RETURN(report.problems, manifest::check_files(manifest, folder));
+  if (!report.problems.empty()) return report;
+  for (const manifest::Entry& entry : manifest.models) compare_package(entry, folder, report.problems);
   if (!options.measure_against || !report.problems.empty()) return report;
   SMELT_ASSIGN_OR_RETURN(const engine::Engine engine, api::open_engine(options.parity));
   for (const manifest::Entry& entry : manifest.models) {

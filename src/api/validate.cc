@@ -81,7 +81,9 @@ Result<std::vector<ValidateReport>> validate_folder(const std::filesystem::path&
   }
   std::vector<ValidateReport> reports;
   for (const std::filesystem::path& package : packages) {
-    SMELT_ASSIGN_OR_RETURN(ValidateReport report, validate(package, reference, options));
+    ValidateOptions own = options;
+    if (!own.parity.save.empty() && packages.size() > 1) own.parity.save /= package.stem();
+    SMELT_ASSIGN_OR_RETURN(ValidateReport report, validate(package, reference, own));
     reports.push_back(std::move(report));
   }
   return reports;

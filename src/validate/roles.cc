@@ -19,9 +19,21 @@ bool passes_on(ir::OpKind kind) {
     case ir::OpKind::kExpandDims:
     case ir::OpKind::kExpand:
     case ir::OpKind::kSlice:
+    case ir::OpKind::kSplit:
     case ir::OpKind::kConcat: return true;
     default: return false;
   }
+}
+
+/// The axes of operand 0 that operand 1 of a node indexes: one of gather, one for each number of a tuple of gather_nd.
+std::vector<std::size_t> indexed_axes(const ir::Graph& graph, const ir::Node& node) {
+  if (const auto* gather = node.op.as<ir::Gather>()) return {static_cast<std::size_t>(gather->axis)};
+  std::vector<std::size_t> axes;
+  if (const auto* gather = node.op.as<ir::GatherNd>()) {
+    const Dim length = graph.value(node.inputs[1]).type.shape.back();
+    for (std::int64_t k = 0; k < length.extent(); ++k) axes.push_back(static_cast<std::size_t>(gather->batch_axes + k));
+  }
+  return axes;
 }
 
 /// The rows of the smallest table that a value indexes; 0 if none.
@@ -36,10 +48,11 @@ std::int64_t index_bound(const ir::Graph& graph, ir::ValueId start) {
     for (const ir::Use& use : graph.value(id).uses) {
       const ir::Node& node = graph.node(use.node);
       if (passes_on(node.op.kind())) waiting.insert(waiting.end(), node.outputs.begin(), node.outputs.end());
-      const auto* gather = node.op.as<ir::Gather>();
-      if (gather == nullptr || use.operand != 1) continue;
-      const Dim rows = graph.value(node.inputs[0]).type.shape[static_cast<std::size_t>(gather->axis)];
-      if (rows.is_static()) bound = bound == 0 ? rows.extent() : std::min(bound, rows.extent());
+      if (use.operand != 1) continue;
+      for (const std::size_t axis : indexed_axes(graph, node)) {
+        const Dim rows = graph.value(node.inputs[0]).type.shape[axis];
+        if (rows.is_static()) bound = bound == 0 ? rows.extent() : std::min(bound, rows.extent());
+      }
     }
   }
   return bound;

@@ -16,7 +16,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-bool uses_color() { return ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr; }
+/// no-color.org: set and not empty means none.
+bool uses_color() {
+  const char* const no_color = std::getenv("NO_COLOR");
+  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+}
 
 /// Columns that text takes on a terminal: UTF-8 continuation bytes take none.
 std::size_t width_of(const std::string& text) {

@@ -1,6 +1,8 @@
 // The command line: flags to options, one library call, print. Data on stdout, errors on stderr, exit codes of error.h.
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,10 +48,18 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // The engine must not report on its users, and asks this before its library starts (see docs/decisions/).
   ::setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+  std::string unexpected;
   try {
-    return run(argc, argv);
+    const int status = run(argc, argv);
+    if (status != 0 || (std::fflush(stdout) == 0 && std::cout.flush())) return status;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "error[E0901]: unexpected exception: {}\n", error.what());
-    return smelt::exit_status(smelt::ErrorCode::kInternal);
+    unexpected = error.what();
   }
+  // A full disk behind stdout is an exception of fmt, or shows at the last flush.
+  if (unexpected.empty() || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "error[E0102]: standard output could not be written\n");
+    return smelt::exit_status(smelt::ErrorCode::kWriteFailed);
+  }
+  fmt::print(stderr, "error[E0901]: unexpected exception: {}\n", unexpected);
+  return smelt::exit_status(smelt::ErrorCode::kInternal);
 }

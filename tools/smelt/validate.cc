@@ -81,7 +81,7 @@ Command add_validate(CLI::App& app) {
   command->add_option("package", state->target, "The .mlpackage, or a folder with a manifest.json")->required();
   command->add_option("--baseline", state->baseline, "The .onnx file, another package, or a variant of the folder")->required();
   command->add_option("--variants", state->variants, "Of a folder: which packages")->delimiter(',');
-  command->add_option("--save", state->parity.options.save, "A folder for the first sample: inputs.npz, baseline.npz, variant.npz");
+  command->add_option("--save", state->parity.options.save, "A folder for the first sample as .npz files (of several packages: one in it for each)");
   add_parity_flags(*command, state->parity);
   add_output_flags(*command, state->output);
   return [state] { return run(*state); };

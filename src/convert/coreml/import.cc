@@ -1,6 +1,7 @@
 #include "convert/coreml/import.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -111,11 +112,17 @@ class Importer {
     if (function.block.outputs.size() != model_.outputs.size()) {
       return malformed(file_, fmt::format("the description has {} outputs, the program {}", model_.outputs.size(), function.block.outputs.size()));
     }
+    std::set<std::string> names;
     for (const Feature& feature : model_.outputs) {
       if (std::find(function.block.outputs.begin(), function.block.outputs.end(), feature.name) == function.block.outputs.end()) {
         return malformed(file_, fmt::format("the program gives no output \"{}\"", feature.name));
       }
+      if (!names.insert(feature.name).second) return malformed(file_, fmt::format("two outputs are named \"{}\"", feature.name));
       auto found = scope_.values.find(feature.name);
+      if (const auto constant = scope_.constants.find(feature.name); found == scope_.values.end() && constant != scope_.constants.end()) {
+        SMELT_ASSIGN_OR_RETURN(ConstantRef read, blobs_.read(*constant->second));
+        found = scope_.values.emplace(feature.name, scope_.graph.add_constant(feature.name, std::move(read))).first;
+      }
       if (found == scope_.values.end()) return malformed(file_, fmt::format("nothing computes output \"{}\"", feature.name));
       if (!agrees(feature, scope_.graph.value(found->second).type)) {
         return malformed(file_, fmt::format("the description and the program disagree about output \"{}\"", feature.name));

@@ -26,6 +26,34 @@ DType border_dtype(DType dtype, Target target) {
   return narrowed(dtype);
 }
 
+constexpr std::int64_t kMaxI32 = std::numeric_limits<std::int32_t>::max();
+
+/// The first attribute of an op that holds a number of more than 32 bits; empty if none does.
+class WideAttribute final : public ir::AttributeVisitor {
+ public:
+  void visit(std::string_view name, std::int64_t value) override {
+    if (value < -kMaxI32 || value > kMaxI32) found = fmt::format("{} {}", name, value);
+  }
+  void visit(std::string_view name, const std::vector<std::int64_t>& values) override {
+    for (const std::int64_t value : values) visit(name, value);
+  }
+  void visit(std::string_view, float) override {}
+  void visit(std::string_view, bool) override {}
+  void visit(std::string_view, std::string_view) override {}
+
+  std::string found;
+};
+
+/// The same slice in numbers no larger than the extents: ends of full axes, and steps.
+ir::Slice bounded(ir::Slice op, const Shape& shape) {
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    const std::int64_t extent = std::max<std::int64_t>(shape[k].extent(), 1);
+    op.end[k] = std::min(op.end[k], shape[k].extent());
+    op.step[k] = std::clamp(op.step[k], -extent, extent);
+  }
+  return op;
+}
+
 class Legalizer {
  public:
   Legalizer(const ir::Graph& from, Target target) : from_(from), target_(target), to_(from.name()) {}
@@ -97,6 +125,10 @@ class Legalizer {
   Status add_node(ir::NodeId id) {
     const ir::Node& node = from_.node(id);
     std::vector<ir::ValueId> inputs;
+    if (node.op.kind() == ir::OpKind::kDequantize && from_.value(node.inputs[0]).constant == nullptr) {
+      return Error(ErrorCode::kNotRepresentable, "dequantize: only constants can be dequantized")
+          .at({.file = {}, .byte_offset = {}, .graph = to_.name(), .node = node.source});
+    }
     for (const ir::ValueId input : node.inputs) {
       // The codes of a compressed weight keep their type.
       if (node.op.kind() == ir::OpKind::kDequantize && from_.value(input).constant != nullptr) {
@@ -115,6 +147,7 @@ class Legalizer {
       }
       op = ir::Cast{.to = to};
     }
+    if (const auto* slice = node.op.as<ir::Slice>()) op = bounded(*slice, to_.value(inputs[0]).type.shape);
     if (node.op.kind() == ir::OpKind::kGather || node.op.kind() == ir::OpKind::kGatherNd) {
       SMELT_RETURN_IF_ERROR(make_indices_positive(node, inputs));
     }
@@ -159,13 +192,22 @@ class Legalizer {
     std::vector<std::string> problems;
     for (std::uint32_t k = 0; k < to_.value_count(); ++k) {
       const ir::Value& value = to_.value({k});
-      if (to_.use_count({k}) == 0) continue;
+      if (value.constant != nullptr && to_.use_count({k}) == 0) continue;  // everything else is written, used or not
       const std::string label = value.name.empty() ? fmt::format("%{}", k) : value.name;
       if (value.type.shape.size() > 5) problems.push_back(fmt::format("\"{}\" has rank {}, the most is 5", label, value.type.shape.size()));
       if (std::find(value.type.shape.begin(), value.type.shape.end(), Dim(0)) != value.type.shape.end()) {
         problems.push_back(fmt::format("\"{}\" has an extent of 0", label));
       }
+      for (const Dim dim : value.type.shape) {
+        if (dim.extent() > kMaxI32) problems.push_back(fmt::format("\"{}\" has an extent of {}, the most is {}", label, dim.extent(), kMaxI32));
+      }
       if (value.type.shape.empty() && to_.is_input({k})) problems.push_back(fmt::format("input \"{}\" has rank 0", label));
+    }
+    for (const ir::NodeId id : to_.topological_order()) {
+      const ir::Node& node = to_.node(id);
+      WideAttribute wide;
+      node.op.definition().visit(node.op.attributes(), wide);
+      if (!wide.found.empty()) problems.push_back(fmt::format("{} (node \"{}\") has {}, Core ML's integers are 32 bits wide", node.op.name(), node.source, wide.found));
     }
     if (problems.empty()) return {};
     std::string message = "Core ML cannot hold these values:";

@@ -210,6 +210,12 @@ std::string LowerContext::step(std::string_view type, const Inputs& inputs, cons
   return name;
 }
 
+bool LowerContext::is_known(std::size_t k) const {
+  if (constant(k) != nullptr) return true;
+  const ir::NodeId producer = builder_.graph().value(node_.inputs[k]).producer;
+  return producer.valid() && builder_.graph().node(producer).op.kind() == ir::OpKind::kDequantize;
+}
+
 Error LowerContext::unsupported(std::string message) const {
   return Error(ErrorCode::kNotRepresentable, fmt::format("{}: {}", node_.op.name(), message))
       .at({.file = {}, .byte_offset = {}, .graph = builder_.graph().name(), .node = node_.source});

@@ -89,6 +89,8 @@ class LowerContext {
   [[nodiscard]] const TensorType& type(std::size_t k) const { return builder_.graph().value(node_.inputs[k]).type; }
   [[nodiscard]] const TensorType& result_type(std::size_t k = 0) const { return builder_.graph().value(node_.outputs[k]).type; }
   [[nodiscard]] const ConstantRef& constant(std::size_t k) const { return builder_.graph().value(node_.inputs[k]).constant; }
+  /// Whether MIL sees operand k as known at compile time: a constant, or a compressed one.
+  [[nodiscard]] bool is_known(std::size_t k) const;
   [[nodiscard]] Result<std::string> in(std::size_t k) { return builder_.name_of(node_.inputs[k]); }
   [[nodiscard]] FunctionBuilder& builder() { return builder_; }
 

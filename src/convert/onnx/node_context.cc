@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -113,7 +114,7 @@ Result<std::vector<ir::ValueId>> NodeContext::emit_all(ir::Op op, std::vector<ir
     types.push_back(id.valid() ? &graph_.value(id).type : nullptr);
     if (!id.valid()) continue;
     all_constant = all_constant && graph_.value(id).constant != nullptr;
-    if (all_constant) input_bytes += byte_count(*graph_.value(id).constant);
+    if (all_constant && __builtin_add_overflow(input_bytes, byte_count(*graph_.value(id).constant), &input_bytes)) all_constant = false;
   }
   if (all_constant) {
     Result<std::vector<TensorType>> inferred = ir::infer_types(op, types, graph_.symbols());
@@ -126,7 +127,8 @@ Result<std::vector<ir::ValueId>> NodeContext::emit_all(ir::Op op, std::vector<ir
       SMELT_ASSIGN_OR_RETURN(const std::uint64_t bytes, packed_bytes(type.dtype, static_cast<std::uint64_t>(count)));
       output_bytes += bytes;
     }
-    if (output_bytes <= std::max(fold_budget_bytes_, input_bytes)) {
+    constexpr std::uint64_t kMostLoaded = std::uint64_t{1} << 30;  // a repeated value may claim any size
+    if (input_bytes <= kMostLoaded && output_bytes <= std::max(fold_budget_bytes_, input_bytes)) {
       std::vector<HostTensor> loaded(inputs.size());
       std::vector<const HostTensor*> operands(inputs.size(), nullptr);
       for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -181,6 +183,12 @@ Result<WindowPads> window_pads(const NodeContext& cx, const std::vector<std::int
                                const std::vector<std::int64_t>& dilation) {
   const std::size_t axes = kernel.size();
   WindowPads pads{.begin = std::vector<std::int64_t>(axes, 0), .end = std::vector<std::int64_t>(axes, 0)};
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();  // what follows cannot wrap, here and at the callers
+  for (const auto* list : {&input_extents, &kernel, &stride, &dilation}) {
+    for (const std::int64_t value : *list) {
+      if (value > kMost) return cx.unsupported(fmt::format("a window or extent of {}, over {}", value, kMost));
+    }
+  }
   const std::string auto_pad = cx.string_or("auto_pad", "NOTSET");
   if (auto_pad == "VALID") return pads;
   if (auto_pad == "NOTSET" || auto_pad.empty()) {
@@ -190,6 +198,7 @@ Result<WindowPads> window_pads(const NodeContext& cx, const std::vector<std::int
       pads.begin[k] = given[k];
       pads.end[k] = given[axes + k];
       if (pads.begin[k] < 0 || pads.end[k] < 0) return cx.unsupported("negative pads");
+      if (pads.begin[k] > kMost || pads.end[k] > kMost) return cx.unsupported(fmt::format("a pad over {}", kMost));
     }
     return pads;
   }

@@ -60,9 +60,6 @@ class F16Builder {
   Result<Range> range(ir::ValueId id) {
     if (const auto found = ranges_.find(id); found != ranges_.end()) return found->second;
     SMELT_ASSIGN_OR_RETURN(const Range range, range_of(*from_.value(id).constant));
-    if (range.has_sentinel && !range.overflows) {
-      result_.notes.push_back(fmt::format("constant \"{}\" holds values of 1e38 or more, a mask's minus infinity: they are bounded to 40000 in float16", from_.value(id).name));
-    }
     return ranges_[id] = range;
   }
 
@@ -86,6 +83,10 @@ class F16Builder {
     const ir::Value& source = from_.value(id);
     if (source.constant != nullptr) {
       if (source.constant->dtype == dtype) return to().add_constant(source.name, source.constant);
+      SMELT_ASSIGN_OR_RETURN(const Range found, range(id));
+      if (found.has_sentinel) {
+        result_.notes.push_back(fmt::format("constant \"{}\" holds values of 1e38 or more, a mask's minus infinity: they are bounded to 40000 in float16", source.name));
+      }
       SMELT_ASSIGN_OR_RETURN(BytesRef bytes, cast_f32_to_f16(source.constant->bytes, element_count(*source.constant) < 400));
       return to().add_constant(source.name, std::make_shared<const Constant>(Constant{.dtype = dtype, .shape = source.constant->shape, .bytes = std::move(bytes)}));
     }

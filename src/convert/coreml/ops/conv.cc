@@ -9,6 +9,10 @@ namespace {
 
 Status lower_conv(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::Conv>();
+  // MIL conv: a computed weight is not dilated; a computed bias is of CoreML7 and newer
+  const bool is_dilated = std::any_of(op.dilation.begin(), op.dilation.end(), [](std::int64_t d) { return d != 1; });
+  if (is_dilated && !cx.is_known(1)) return cx.unsupported("dilations with a weight that is not constant");
+  if (cx.target() < Target::kIos17 && cx.has(2) && !cx.is_known(2)) return cx.unsupported("a bias that is not constant needs ios17 or newer");
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
   SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
   LowerContext::Inputs inputs{{"x", x},

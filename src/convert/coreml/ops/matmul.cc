@@ -38,11 +38,11 @@ Result<std::string> zero_bias(LowerContext& cx) {
   return cx.param("bias", std::move(value));
 }
 
-/// MIL documents linear for ranks up to 3: above, a matmul and an add.
+/// MIL documents linear for ranks up to 3, and wants its weight and bias constant: else a matmul and an add.
 Status lower_linear(const ir::Op&, LowerContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
   SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
-  if (cx.type(0).shape.size() <= 3) {
+  if (cx.type(0).shape.size() <= 3 && cx.is_known(1) && (!cx.has(2) || cx.is_known(2))) {
     SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.has(2) ? cx.in(2) : zero_bias(cx));
     cx.emit("linear", LowerContext::Inputs{{"x", x}, {"weight", weight}, {"bias", bias}});
     return {};

@@ -8,8 +8,17 @@
 namespace smelt::coreml_format {
 namespace {
 
+/// MIL's normalizations take constant parameters only.
+Status check_parameters(const LowerContext& cx) {
+  for (std::size_t k = 1; k < cx.node().inputs.size(); ++k) {
+    if (cx.has(k) && !cx.is_known(k)) return cx.unsupported(fmt::format("operand {} is not constant", k));
+  }
+  return {};
+}
+
 Status lower_batch_norm(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::BatchNorm>();
+  SMELT_RETURN_IF_ERROR(check_parameters(cx));
   if (cx.type(0).shape.size() < 3) return cx.unsupported(fmt::format("an operand of rank {}", cx.type(0).shape.size()));
   LowerContext::Inputs inputs;
   // IR operands: x, gamma, beta, mean, variance.
@@ -24,6 +33,7 @@ Status lower_batch_norm(const ir::Op& any, LowerContext& cx) {
 
 Status lower_layer_norm(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::LayerNorm>();
+  SMELT_RETURN_IF_ERROR(check_parameters(cx));
   std::vector<std::int64_t> axes(cx.type(0).shape.size() - static_cast<std::size_t>(op.axis));
   std::iota(axes.begin(), axes.end(), op.axis);
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
@@ -41,6 +51,7 @@ Status lower_layer_norm(const ir::Op& any, LowerContext& cx) {
 
 Status lower_instance_norm(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::InstanceNorm>();
+  SMELT_RETURN_IF_ERROR(check_parameters(cx));
   if (cx.type(0).shape.size() > 4) return cx.unsupported(fmt::format("an operand of rank {}", cx.type(0).shape.size()));
   LowerContext::Inputs inputs;
   for (const auto& [parameter, k] : {std::pair{"x", 0}, std::pair{"gamma", 1}, std::pair{"beta", 2}}) {

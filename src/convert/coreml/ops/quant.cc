@@ -46,9 +46,10 @@ Status lower_dequantize(const ir::Op& any, LowerContext& cx) {
 }
 
 Result<ir::ValueId> dequantized(LiftContext& cx, const MilValue& data, MilValue scale, std::int64_t axis) {
-  std::int64_t count = 1;
-  for (const auto& dim : scale.type.dims) count *= dim.value_or(1);
-  scale.type.dims = {count};
+  if (data.type.dtype != MilDataType::kInt8) return cx.unsupported(fmt::format("codes of type {}", mil_type_name(data.type.dtype)));
+  const std::optional<std::uint64_t> count = mil_element_count(scale.type);
+  if (!count) return cx.malformed("a scale with an unknown extent");
+  scale.type.dims = {static_cast<std::int64_t>(*count)};
   SMELT_ASSIGN_OR_RETURN(ConstantRef codes, cx.constant(data));
   SMELT_ASSIGN_OR_RETURN(ConstantRef scales, cx.constant(scale));
   const ir::ValueId q = cx.graph().add_constant({}, std::move(codes));

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -45,11 +46,30 @@ Status import_mean(NodeContext& cx) {
   return cx.set_result(cx.emit(ir::Div{}, {sum, count}));
 }
 
-/// ONNX Pow-12: the exponent may have another dtype; the result has the base's.
+/// Whether an exponent loses nothing as an integer.
+Result<bool> is_whole(NodeContext& cx, ir::ValueId exponent) {
+  const ConstantRef constant = cx.graph().value(exponent).constant;
+  if (constant == nullptr) return false;
+  SMELT_ASSIGN_OR_RETURN(const HostTensor tensor, load(*constant));
+  const std::vector<double> values = to_doubles(tensor);
+  return std::all_of(values.begin(), values.end(), [](double v) { return std::trunc(v) == v; });
+}
+
+/// ONNX Pow-12: the exponent may have another dtype; the result has the base's. An integer to a fractional power is computed in
+/// the exponent's dtype and truncated.
 Status import_pow(NodeContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
   SMELT_ASSIGN_OR_RETURN(ir::ValueId y, cx.required(1));
-  SMELT_ASSIGN_OR_RETURN(y, cx.cast(y, cx.type(x).dtype));
+  const DType base = cx.type(x).dtype, exponent = cx.type(y).dtype;
+  if (!is_float(base) && is_float(exponent)) {
+    SMELT_ASSIGN_OR_RETURN(const bool whole, is_whole(cx, y));
+    if (!whole) {
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId wide, cx.cast(x, exponent));
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId power, cx.emit(ir::Pow{}, {wide, y}));
+      return cx.set_result(cx.cast(power, base));
+    }
+  }
+  SMELT_ASSIGN_OR_RETURN(y, cx.cast(y, base));
   return cx.set_result(cx.emit(ir::Pow{}, {x, y}));
 }
 
@@ -148,8 +168,7 @@ Status import_softmax_kind(NodeContext& cx, bool is_log) {
   std::vector<std::int64_t> original;
   if (is_matrix && axis != cx.rank(x) - 1) {
     SMELT_ASSIGN_OR_RETURN(original, cx.extents(x));
-    std::int64_t rows = 1;
-    for (std::int64_t k = 0; k < axis; ++k) rows *= original[static_cast<std::size_t>(k)];
+    SMELT_ASSIGN_OR_RETURN(const std::int64_t rows, element_count(std::vector<std::int64_t>(original.begin(), original.begin() + axis)));
     SMELT_ASSIGN_OR_RETURN(x, cx.emit(ir::Reshape{.shape = {rows, -1}}, {x}));
     axis = 1;
   }

@@ -38,6 +38,7 @@ Status import_gemm(NodeContext& cx) {
   SMELT_ASSIGN_OR_RETURN(ir::ValueId a, cx.required(0));
   SMELT_ASSIGN_OR_RETURN(ir::ValueId b, cx.required(1));
   if (cx.rank(a) != 2 || cx.rank(b) != 2) return cx.malformed(fmt::format("operands of rank {} and {}", cx.rank(a), cx.rank(b)));
+  if (!is_float(cx.type(a).dtype)) return cx.unsupported(fmt::format("operands of {}", name(cx.type(a).dtype)));
   const double alpha = static_cast<double>(cx.float_or("alpha", 1.0F));
   const double beta = static_cast<double>(cx.float_or("beta", 1.0F));
   const bool trans_a = cx.int_or("transA", 0) != 0, trans_b = cx.int_or("transB", 0) != 0;

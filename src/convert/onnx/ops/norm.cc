@@ -17,6 +17,7 @@ Status import_batch_norm(NodeContext& cx) {
   std::vector<ir::ValueId> inputs;
   for (std::size_t k = 0; k < 5; ++k) {
     SMELT_ASSIGN_OR_RETURN(const ir::ValueId input, cx.required(k));
+    if (k > 0 && cx.type(input).dtype != cx.type(inputs[0]).dtype) return cx.unsupported("statistics of another type than the input");
     inputs.push_back(input);
   }
   return cx.set_result(cx.emit(ir::BatchNorm{.epsilon = cx.float_or("epsilon", 1e-5F)}, std::move(inputs)));

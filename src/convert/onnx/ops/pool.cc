@@ -20,6 +20,7 @@ struct Window {
 Result<Window> read_window(NodeContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
   SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> extents, cx.extents(x));
+  if (!is_float(cx.type(x).dtype)) return cx.unsupported(fmt::format("an input of {}", name(cx.type(x).dtype)));
   Window window{.x = x, .kernel = cx.ints_or("kernel_shape", {}), .stride = {}, .pads = {}, .overhang = {}};
   const std::size_t axes = window.kernel.size();
   if (axes == 0 || extents.size() != axes + 2) {

@@ -12,6 +12,8 @@ namespace {
 /// noop_with_empty_axes, when the input passes through.
 Status import_reduce(NodeContext& cx, ir::ReduceFunction function) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
+  const bool is_root_or_log = function == ir::ReduceFunction::kL2 || function == ir::ReduceFunction::kLogSumExp;
+  if (is_root_or_log && !is_float(cx.type(x).dtype)) return cx.unsupported(fmt::format("an input of {}", name(cx.type(x).dtype)));
   std::vector<std::int64_t> axes = cx.ints_or("axes", {});
   if (cx.has(1)) {
     SMELT_ASSIGN_OR_RETURN(axes, cx.constant_ints(1, "axes"));

@@ -224,6 +224,7 @@ Status import_constant_of_shape(NodeContext& cx) {
   if (const Attribute* found = cx.attribute("value"); found != nullptr && found->tensor) {
     SMELT_ASSIGN_OR_RETURN(const ConstantRef constant, cx.payloads().read(*found->tensor));
     if (element_count(*constant) != 1) return cx.malformed("a value that is not one element");
+    if (bits(constant->dtype) < 8) return cx.unsupported(fmt::format("a value of {}", name(constant->dtype)));
     SMELT_ASSIGN_OR_RETURN(value, load(*constant));
   }
   SMELT_ASSIGN_OR_RETURN(const std::int64_t count, element_count(shape));
