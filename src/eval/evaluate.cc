@@ -62,7 +62,7 @@ Status dispatch(const ir::Op& op, const Frame& frame) {
     case OpKind::kLog: case OpKind::kSqrt: case OpKind::kReciprocal: case OpKind::kFloor: case OpKind::kCeil:
     case OpKind::kRound: case OpKind::kSin: case OpKind::kCos: case OpKind::kErf: case OpKind::kNot:
     case OpKind::kRelu: case OpKind::kSigmoid: case OpKind::kTanh: case OpKind::kSoftplus: case OpKind::kSoftsign:
-    case OpKind::kSilu: case OpKind::kHardSwish:
+    case OpKind::kSilu: case OpKind::kHardSwish: case OpKind::kIsNan:
       return run_unary(op.kind(), frame);
     case OpKind::kAdd: case OpKind::kSub: case OpKind::kMul: case OpKind::kDiv: case OpKind::kPow: case OpKind::kMin:
     case OpKind::kMax: case OpKind::kEqual: case OpKind::kLess: case OpKind::kLessOrEqual: case OpKind::kGreater:
@@ -95,7 +95,12 @@ Status dispatch(const ir::Op& op, const Frame& frame) {
     case OpKind::kGather: return run(*op.as<ir::Gather>(), frame);
     case OpKind::kGatherNd: return run(*op.as<ir::GatherNd>(), frame);
     case OpKind::kExpand: return run(*op.as<ir::Expand>(), frame);
+    case OpKind::kLstm: return run(*op.as<ir::Lstm>(), frame);
+    case OpKind::kGru: return run(*op.as<ir::Gru>(), frame);
     case OpKind::kDequantize: return run(*op.as<ir::Dequantize>(), frame);
+    case OpKind::kConvTranspose: return run(*op.as<ir::ConvTranspose>(), frame);
+    case OpKind::kPad: return run(*op.as<ir::Pad>(), frame);
+    case OpKind::kResize: return run(*op.as<ir::Resize>(), frame);
   }
   SMELT_CHECK(false);
 }

@@ -28,7 +28,8 @@ namespace smelt::ir {
   X(kBatchNorm, "batch_norm") X(kLayerNorm, "layer_norm") X(kInstanceNorm, "instance_norm") X(kReduce, "reduce")          \
   X(kReshape, "reshape") X(kTranspose, "transpose") X(kSqueeze, "squeeze") X(kExpandDims, "expand_dims")                  \
   X(kConcat, "concat") X(kSplit, "split") X(kSlice, "slice") X(kGather, "gather") X(kGatherNd, "gather_nd")               \
-  X(kExpand, "expand") X(kDequantize, "dequantize")
+  X(kExpand, "expand") X(kLstm, "lstm") X(kGru, "gru") X(kIsNan, "is_nan")                                 \
+  X(kConvTranspose, "conv_transpose") X(kPad, "pad") X(kResize, "resize") X(kDequantize, "dequantize")
 
 enum class OpKind : std::uint16_t {
 #define SMELT_IR_KIND(kind, word) kind,

@@ -18,6 +18,7 @@ std::optional<std::int64_t> channel_axis(const ir::Graph& graph, const ir::Use& 
   switch (node.op.kind()) {
     case ir::OpKind::kConv:
     case ir::OpKind::kLinear: return use.operand == 1 ? std::optional<std::int64_t>(0) : std::nullopt;
+    case ir::OpKind::kConvTranspose: return use.operand == 1 ? std::optional<std::int64_t>(1) : std::nullopt;
     case ir::OpKind::kGather: return use.operand == 0 ? std::optional<std::int64_t>(0) : std::nullopt;
     case ir::OpKind::kMatMul: {
       const auto& op = *node.op.as<ir::MatMul>();
@@ -26,6 +27,12 @@ std::optional<std::int64_t> channel_axis(const ir::Graph& graph, const ir::Use& 
     }
     default: return std::nullopt;
   }
+}
+
+/// A weight [C_in, C_out/groups, *K]: with groups, a slice along axis 1 is of several output channels.
+bool is_grouped_transposed(const ir::Graph& graph, const ir::Use& use) {
+  const auto* op = graph.node(use.node).op.as<ir::ConvTranspose>();
+  return op != nullptr && op->groups != 1;
 }
 
 std::uint64_t size_of(const Constant& weight, const Threshold& threshold) {
@@ -38,12 +45,13 @@ Result<std::optional<Decision>> decide(const ir::Graph& graph, ir::ValueId id, c
   const ir::Value& value = graph.value(id);
   if (value.constant == nullptr || value.constant->dtype != DType::kF32 || value.constant->shape.size() < 2) return Maybe();
   std::optional<std::int64_t> axis;
-  bool axes_agree = true, is_only_weight = true;
+  bool axes_agree = true, is_only_weight = true, is_grouped = false;
   for (const ir::Use& use : value.uses) {
     const std::optional<std::int64_t> seen = channel_axis(graph, use);
     is_only_weight = is_only_weight && seen.has_value();
     axes_agree = axes_agree && (!axis || !seen || *axis == *seen);
     if (seen) axis = seen;
+    is_grouped = is_grouped || is_grouped_transposed(graph, use);
   }
   if (!axis) return Maybe();
   Decision decision{.weight = id, .name = value.name, .elements = element_count(*value.constant), .is_quantized = false, .axis = *axis,
@@ -54,6 +62,8 @@ Result<std::optional<Decision>> decide(const ir::Graph& graph, ir::ValueId id, c
     decision.reason = "an output of the model";
   } else if (!axes_agree || !is_only_weight) {
     decision.reason = "used in two ways";
+  } else if (is_grouped) {
+    decision.reason = "a transposed convolution in groups";
   } else {
     SMELT_ASSIGN_OR_RETURN(int8::Scales scales, int8::scales(*value.constant, *axis, policy.stores_f16_scales));
     decision.is_quantized = scales.refusal.empty();

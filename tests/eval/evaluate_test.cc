@@ -415,6 +415,11 @@ std::vector<Case> shape_cases() {
       {"rows", GatherNd{}, {cube, i32({1, 2}, {1, 2})}, {f32({1, 4}, {20, 21, 22, 23})}},
       {"both ways", Expand{.shape = {2, 1, 2}}, {f32({2, 1}, {7, 8})}, {f32({2, 2, 2}, {7, 7, 8, 8, 7, 7, 8, 8})}},
       {"4-bit", Expand{.shape = {3}}, {make(DType::kI4, {1}, {-3})}, {make(DType::kI4, {3}, {-3, -3, -3})}},
+      {"gates of 1, 1, 0, 1", Lstm{}, {f32({1, 1, 1}, {0}), f32({1, 4, 1}, {0, 0, 0, 0}), f32({1, 4, 1}, {0, 0, 0, 0}),
+       f32({1, 8}, {100, 100, -100, 100, 0, 0, 0, 0}), f32({1, 1, 1}, {0}), f32({1, 1, 1}, {3})}, {f32({1, 1, 1, 1}, {0.761594156}),
+       f32({1, 1, 1}, {0.761594156}), f32({1, 1, 1}, {1})}, 1e-7},
+      {"gates of 0, 1", Gru{}, {f32({1, 1, 1}, {0}), f32({1, 3, 1}, {0, 0, 0}), f32({1, 3, 1}, {0, 0, 2}),
+       f32({1, 6}, {-100, 100, 0.1, 0, 0, 0.2}), f32({1, 1, 1}, {0.5})}, {f32({1, 1, 1, 1}, {0.861723159}), f32({1, 1, 1}, {0.861723159})}, 1e-7},
       {"per-channel", Dequantize{.axis = 1}, {make(DType::kI8, {2, 2}, {-128, 1, 127, -2}), f32({2}, {0.5, 4})}, {f32({2,
        2}, {-64, 4, 63.5, -8})}},
       {"per-tensor", Dequantize{.axis = 0}, {make(DType::kI8, {2}, {-128, 100}), make(DType::kF16, {1}, {0.25})},
@@ -422,10 +427,43 @@ std::vector<Case> shape_cases() {
   };
 }
 
+std::vector<Case> resample_cases() {
+  const HostTensor x = f32({2, 3}, counting(6)), row = f32({3}, {1, 2, 4});
+  const auto pad = [](PadMode mode, Extents begin, Extents end, float value = 0) {
+    return Pad{.mode = mode, .begin = std::move(begin), .end = std::move(end), .value = value};
+  };
+  const auto resize = [](ResizeMode mode, ResizeCoordinates coordinates, Extents sizes) {
+    return Resize{.mode = mode, .coordinates = coordinates, .rounding = ResizeRounding::kFloor, .sizes = std::move(sizes)};
+  };
+  using C = ResizeCoordinates;
+  return {
+      {"f32", IsNan{}, {f32({4}, {0, kNan, kInfinity, -kInfinity})}, {boolean({4}, {0, 1, 0, 0})}},
+      {"f64", IsNan{}, {make(DType::kF64, {2}, {kNan, 1})}, {boolean({2}, {1, 0})}},
+      {"a row", ConvTranspose{.stride = {2}, .dilation = {1}, .pads_begin = {0}, .pads_end = {0}, .output_padding = {0}},
+       {f32({1, 1, 2}, {1, 10}), f32({1, 1, 3}, {1, 2, 3})}, {f32({1, 1, 5}, {1, 2, 13, 20, 30})}},
+      {"pads, output_padding, bias", ConvTranspose{.stride = {2}, .dilation = {2}, .pads_begin = {1}, .pads_end = {0}, .output_padding = {2}},
+       {f32({1, 1, 2}, {1, 10}), f32({1, 1, 2}, {1, 2}), f32({1}, {100})}, {f32({1, 1, 6}, {100, 112, 100, 120, 100, 100})}},
+      {"groups", ConvTranspose{.stride = {1}, .dilation = {1}, .pads_begin = {0}, .pads_end = {0}, .output_padding = {0}, .groups = 2},
+       {f32({1, 2, 1}, {1, 10}), f32({2, 2, 1}, {1, 2, 3, 4}), f32({4}, {0, 0, 0, 5})}, {f32({1, 4, 1}, {1, 2, 30, 45})}},
+      {"constant", pad(PadMode::kConstant, {0, 1}, {1, 0}, 9), {x}, {f32({3, 4}, {9, 0, 1, 2, 9, 3, 4, 5, 9, 9, 9, 9})}},
+      {"empty", pad(PadMode::kConstant, {1}, {1}, 2), {f32({0}, {})}, {f32({2}, {2, 2})}},
+      {"bool", pad(PadMode::kConstant, {1}, {0}, 1), {boolean({1}, {0})}, {boolean({2}, {1, 0})}},
+      {"4-bit", pad(PadMode::kConstant, {1}, {1}, -3), {make(DType::kI4, {1}, {5})}, {make(DType::kI4, {3}, {-3, 5, -3})}},
+      {"reflect", pad(PadMode::kReflect, {2}, {1}), {row}, {f32({6}, {4, 2, 1, 2, 4, 2})}},
+      {"edge", pad(PadMode::kEdge, {2}, {1}), {row}, {f32({6}, {1, 1, 1, 2, 4, 4})}},
+      {"repeats", resize(ResizeMode::kNearest, C::kAsymmetric, {2, 6}), {f32({1, 3}, {1, 2, 4})}, {f32({2, 6}, {1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 4, 4})}},
+      {"4-bit", resize(ResizeMode::kNearest, C::kAsymmetric, {1, 4}), {make(DType::kI4, {1, 2}, {-8, 7})}, {make(DType::kI4, {1, 4}, {-8, -8, 7, 7})}},
+      {"half pixels", resize(ResizeMode::kLinear, C::kHalfPixel, {1, 4}), {f32({1, 2}, {0, 4})}, {f32({1, 4}, {0, 1, 3, 4})}},
+      {"corners", resize(ResizeMode::kLinear, C::kAlignCorners, {1, 5}), {f32({1, 3}, {0, 4, 0})}, {f32({1, 5}, {0, 2, 4, 2, 0})}},
+      {"one element", resize(ResizeMode::kLinear, C::kPytorchHalfPixel, {1, 1}), {f32({1, 3}, {1, 4, 0})}, {f32({1, 1}, {1})}},
+      {"an infinity beside", resize(ResizeMode::kLinear, C::kAsymmetric, {1, 2}), {f32({1, 2}, {1, kInfinity})}, {f32({1, 2}, {1, kInfinity})}},
+  };
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (std::vector<Case> (*family)() : {unary_cases, cast_cases, softmax_cases, binary_cases, window_cases, matmul_cases,
-                                        norm_cases, reduce_cases, shape_cases}) {
+                                        norm_cases, reduce_cases, shape_cases, resample_cases}) {
     for (Case& c : family()) cases.push_back(std::move(c));
   }
   return cases;

@@ -201,8 +201,13 @@ void LowerContext::emit(std::string_view type, std::map<std::string, std::vector
 }
 
 std::string LowerContext::step(std::string_view type, const Inputs& inputs, const TensorType& result) {
-  MilOperation operation{.type = std::string(type), .inputs = {}, .outputs = {}, .blocks = {}, .attributes = {}};
-  for (const auto& [parameter, value] : inputs) operation.inputs[parameter] = {MilBinding(value)};
+  std::map<std::string, std::vector<MilBinding>> bindings;
+  for (const auto& [parameter, value] : inputs) bindings[parameter] = {MilBinding(value)};
+  return tuple_step(type, std::move(bindings), result);
+}
+
+std::string LowerContext::tuple_step(std::string_view type, std::map<std::string, std::vector<MilBinding>> inputs, const TensorType& result) {
+  MilOperation operation{.type = std::string(type), .inputs = std::move(inputs), .outputs = {}, .blocks = {}, .attributes = {}};
   const std::string name = builder_.names().take(fmt::format("{}_{}", hint_, type));
   operation.outputs.push_back({name, to_mil(result)});
   operation.attributes.emplace("name", string_value(name));
@@ -223,7 +228,8 @@ Error LowerContext::unsupported(std::string message) const {
 
 Lower find_lowering(ir::OpKind kind) {
   for (const auto table : {conv_lowerings(), elementwise_lowerings(), matmul_lowerings(), norm_lowerings(), pool_lowerings(),
-                           quant_lowerings(), reduce_lowerings(), shape_lowerings()}) {
+                           quant_lowerings(), reduce_lowerings(), resample_lowerings(), rnn_lowerings(),
+                           shape_lowerings()}) {
     for (const LoweringRow& r : table) {
       if (r.kind == kind) return r.lower;
     }
@@ -233,7 +239,7 @@ Lower find_lowering(ir::OpKind kind) {
 
 Lift find_lift(std::string_view mil_type) {
   for (const auto table : {conv_lifts(), elementwise_lifts(), matmul_lifts(), norm_lifts(), pool_lifts(), quant_lifts(),
-                           reduce_lifts(), shape_lifts()}) {
+                           reduce_lifts(), resample_lifts(), rnn_lifts(), shape_lifts()}) {
     for (const LiftRow& r : table) {
       if (r.type == mil_type) return r.lift;
     }

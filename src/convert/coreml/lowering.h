@@ -101,6 +101,8 @@ class LowerContext {
   void emit(std::string_view type, std::map<std::string, std::vector<MilBinding>> inputs);
   /// Adds an operation in between and returns the name of its result.
   [[nodiscard]] std::string step(std::string_view type, const Inputs& inputs, const TensorType& result);
+  /// The same for an operation with tuples.
+  [[nodiscard]] std::string tuple_step(std::string_view type, std::map<std::string, std::vector<MilBinding>> inputs, const TensorType& result);
 
   [[nodiscard]] Error unsupported(std::string message) const;
 
@@ -136,6 +138,8 @@ struct LiftRow {
 [[nodiscard]] std::span<const LoweringRow> pool_lowerings();
 [[nodiscard]] std::span<const LoweringRow> quant_lowerings();
 [[nodiscard]] std::span<const LoweringRow> reduce_lowerings();
+[[nodiscard]] std::span<const LoweringRow> rnn_lowerings();
+[[nodiscard]] std::span<const LoweringRow> resample_lowerings();
 [[nodiscard]] std::span<const LoweringRow> shape_lowerings();
 [[nodiscard]] std::span<const LiftRow> conv_lifts();
 [[nodiscard]] std::span<const LiftRow> elementwise_lifts();
@@ -144,6 +148,8 @@ struct LiftRow {
 [[nodiscard]] std::span<const LiftRow> pool_lifts();
 [[nodiscard]] std::span<const LiftRow> quant_lifts();
 [[nodiscard]] std::span<const LiftRow> reduce_lifts();
+[[nodiscard]] std::span<const LiftRow> rnn_lifts();
+[[nodiscard]] std::span<const LiftRow> resample_lifts();
 [[nodiscard]] std::span<const LiftRow> shape_lifts();
 
 }  // namespace smelt::coreml_format

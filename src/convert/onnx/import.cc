@@ -252,11 +252,11 @@ class Importer {
   /// those of ConstantOfShape are one element.
   Status charge(const Node& node, std::size_t first) {
     if (node.op_type == "Constant" || node.op_type == "ConstantOfShape") return {};
-    constexpr std::uint64_t kFree = std::uint64_t{256} << 20;
+    const std::uint64_t free = std::uint64_t{256} * options_.fold_budget_bytes;
     for (std::size_t k = first; k < result_.graph.value_count(); ++k) {
       const ConstantRef& constant = result_.graph.value({static_cast<std::uint32_t>(k)}).constant;
       if (constant == nullptr) continue;
-      const std::uint64_t bytes = byte_count(*constant), most = kFree + 4 * read_bytes_;
+      const std::uint64_t bytes = byte_count(*constant), most = free + 4 * read_bytes_;
       if (bytes <= most && folded_bytes_ + bytes <= most) {
         folded_bytes_ += bytes;
         continue;

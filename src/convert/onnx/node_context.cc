@@ -217,7 +217,7 @@ Result<WindowPads> window_pads(const NodeContext& cx, const std::vector<std::int
 
 const OperatorImport* find_import(std::string_view op_type) {
   for (const auto table : {conv_imports(), elementwise_imports(), matmul_imports(), norm_imports(), pool_imports(),
-                           reduce_imports(), shape_imports()}) {
+                           reduce_imports(), resample_imports(), rnn_imports(), shape_imports()}) {
     for (const OperatorImport& row : table) {
       if (row.op_type == op_type) return &row;
     }

@@ -94,6 +94,8 @@ struct OperatorImport {
 [[nodiscard]] std::span<const OperatorImport> norm_imports();
 [[nodiscard]] std::span<const OperatorImport> pool_imports();
 [[nodiscard]] std::span<const OperatorImport> reduce_imports();
+[[nodiscard]] std::span<const OperatorImport> rnn_imports();
+[[nodiscard]] std::span<const OperatorImport> resample_imports();
 [[nodiscard]] std::span<const OperatorImport> shape_imports();
 
 /// The import of an operator of the default domain; nullptr when there is none.

@@ -83,6 +83,59 @@ Status conv(const NodeExport& cx, const ir::Conv& op) {
   return {};
 }
 
+Status conv_transpose(const NodeExport& cx, const ir::ConvTranspose& op) {
+  const Ints weight = cx.shape(cx.node.inputs[1]);
+  std::vector<std::string> inputs = cx.inputs;
+  while (inputs.back().empty()) inputs.pop_back();
+  cx.out.node("ConvTranspose", inputs, cx.results,
+              {{"dilations", op.dilation},
+               {"group", op.groups},
+               {"kernel_shape", Ints(weight.begin() + 2, weight.end())},
+               {"output_padding", op.output_padding},
+               {"pads", joined(op.pads_begin, op.pads_end)},
+               {"strides", op.stride}});
+  return {};
+}
+
+Status pad(const NodeExport& cx, const ir::Pad& op) {
+  std::vector<std::string> inputs{cx.inputs[0]};
+  SMELT_ASSIGN_OR_RETURN(inputs.emplace_back(), cx.out.integers(joined(op.begin, op.end)));
+  const bool has_value = op.mode == ir::PadMode::kConstant && op.value != 0.0F;
+  if (has_value) {
+    const DType dtype = cx.dtype(cx.node.inputs[0]);
+    if (is_float(dtype)) {
+      SMELT_ASSIGN_OR_RETURN(inputs.emplace_back(), cx.out.filled(dtype, {}, op.value));
+    } else {
+      SMELT_ASSIGN_OR_RETURN(const std::string value, cx.out.filled(DType::kF32, {}, op.value));
+      inputs.push_back(cx.out.add("Cast", {value}, {{"to", std::int64_t{from_dtype(dtype)}}}));
+    }
+  }
+  cx.out.node("Pad", inputs, cx.results, {{"mode", word(op.mode)}});
+  return {};
+}
+
+/// By sizes; by scales where one is given. ONNX Resize-19: the size is then floor(extent * scale), so the importer had it.
+Status resize(const NodeExport& cx, const ir::Resize& op) {
+  AttributeValues attributes{{"coordinate_transformation_mode", word(op.coordinates)}, {"mode", word(op.mode)}};
+  if (op.mode == ir::ResizeMode::kNearest) attributes.push_back({"nearest_mode", word(op.rounding)});
+  if (op.scale_y == 0 && op.scale_x == 0) {
+    SMELT_ASSIGN_OR_RETURN(const std::string sizes, cx.out.integers(cx.shape(cx.node.outputs[0])));
+    cx.out.node("Resize", {cx.inputs[0], "", "", sizes}, cx.results, attributes);
+    return {};
+  }
+  const Ints extents = cx.shape(cx.node.inputs[0]);
+  std::vector<float> scales(extents.size(), 1.0F);
+  for (std::size_t k = 0; k < 2; ++k) {
+    const std::size_t axis = extents.size() - 2 + k;
+    const float given = k == 0 ? op.scale_y : op.scale_x;
+    scales[axis] = given != 0.0F ? given : static_cast<float>(op.sizes[k]) / static_cast<float>(extents[axis]);
+  }
+  const std::string name = cx.out.fresh();
+  SMELT_RETURN_IF_ERROR(cx.out.constant(name, *make_constant(f32_tensor({static_cast<std::int64_t>(scales.size())}, scales))));
+  cx.out.node("Resize", {cx.inputs[0], "", name}, cx.results, attributes);
+  return {};
+}
+
 Status matmul(const NodeExport& cx, const ir::MatMul& op) {
   const auto operand = [&](std::size_t index, bool transposes) {
     if (!transposes) return cx.inputs[index];
@@ -204,6 +257,16 @@ Status average_pool(const NodeExport& cx, const ir::AveragePool& op) {
   return plain(cx, "AveragePool", attributes);
 }
 
+/// ONNX has sequence_lens between the bias and the initial states.
+Status recurrent(const NodeExport& cx, std::string_view op_type, AttributeValues attributes) {
+  std::vector<std::string> inputs = cx.inputs;
+  inputs.resize(std::max<std::size_t>(inputs.size(), 4));
+  inputs.insert(inputs.begin() + 4, std::string());
+  while (inputs.back().empty()) inputs.pop_back();
+  cx.out.node(op_type, inputs, cx.results, attributes);
+  return {};
+}
+
 /// The attributes of a node whose kind says that they are a T.
 template <typename T>
 const T& as(const NodeExport& cx) {
@@ -308,7 +371,21 @@ Status export_op(const NodeExport& cx) {
     case OpKind::kGather: return plain(cx, "Gather", {{"axis", as<ir::Gather>(cx).axis}});
     case OpKind::kGatherNd: return gather_nd(cx, as<ir::GatherNd>(cx));
     case OpKind::kExpand: return with_integers(cx, "Expand", as<ir::Expand>(cx).shape);
+    case OpKind::kLstm: {
+      const auto& op = as<ir::Lstm>(cx);
+      return recurrent(cx, "LSTM", {{"direction", ir::word(op.direction)}, {"hidden_size", op.hidden_size}});
+    }
+    case OpKind::kGru: {
+      const auto& op = as<ir::Gru>(cx);
+      return recurrent(cx, "GRU", {{"direction", ir::word(op.direction)},
+                                   {"hidden_size", op.hidden_size},
+                                   {"linear_before_reset", std::int64_t{op.resets_after ? 1 : 0}}});
+    }
     case OpKind::kDequantize: return dequantize(cx, as<ir::Dequantize>(cx));
+    case OpKind::kIsNan: return plain(cx, "IsNaN");
+    case OpKind::kConvTranspose: return conv_transpose(cx, as<ir::ConvTranspose>(cx));
+    case OpKind::kPad: return pad(cx, as<ir::Pad>(cx));
+    case OpKind::kResize: return resize(cx, as<ir::Resize>(cx));
   }
   SMELT_CHECK(false);
   return {};

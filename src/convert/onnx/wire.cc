@@ -563,7 +563,10 @@ std::string_view other_format(std::span<const std::byte> bytes) {
   if (starts_with(0, "\x1f\x8b")) return "gzip data";
   if (starts_with(4, "TFL3")) return "a TFLite model";
   if (starts_with(0, "\x89HDF")) return "an HDF5 file (a Keras model, perhaps)";
-  if (starts_with(8, "{")) return "a safetensors file";
+  if (std::uint64_t length = 0; starts_with(8, "{\"")) {  // a length, then JSON of that length
+    std::memcpy(&length, bytes.data(), sizeof(length));
+    if (length <= bytes.size() - sizeof(length)) return "a safetensors file";
+  }
   if (starts_with(0, "\x80\x02") || starts_with(0, "\x80\x04")) return "a Python pickle (a PyTorch checkpoint, perhaps)";
   const auto head = bytes.first(std::min<std::size_t>(bytes.size(), 64));
   const bool is_text = std::all_of(head.begin(), head.end(), [](std::byte byte) {

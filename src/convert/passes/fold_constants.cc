@@ -44,6 +44,7 @@ std::uint64_t inner_extent(const ir::Graph& graph, const ir::Node& node) {
   }
   if (node.op.as<ir::Linear>() != nullptr) return static_cast<std::uint64_t>(w().shape[1]);
   if (node.op.as<ir::Conv>() != nullptr && w().shape[0] > 0) return element_count(w()) / static_cast<std::uint64_t>(w().shape[0]);
+  if (node.op.as<ir::ConvTranspose>() != nullptr && w().shape[1] > 0) return element_count(w()) / static_cast<std::uint64_t>(w().shape[1]);
   return 1;
 }
 

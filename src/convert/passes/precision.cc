@@ -100,6 +100,10 @@ class F16Builder {
 
   Result<bool> stays_f32(const ir::Node& node) {
     if (node.op.kind() == ir::OpKind::kDequantize) return false;
+    if (const auto* pad = node.op.as<ir::Pad>(); pad != nullptr && std::isfinite(pad->value) && !fits_f16(pad->value)) {
+      result_.notes.push_back(fmt::format("pad \"{}\" stays float32: its value {} is outside float16's range", node.source, pad->value));
+      return true;
+    }
     for (const ir::ValueId input : node.inputs) {
       if (!is_f32_constant(input)) continue;
       SMELT_ASSIGN_OR_RETURN(const Range found, range(input));

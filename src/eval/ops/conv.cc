@@ -18,7 +18,8 @@ struct Axis {
   }
 };
 
-std::array<Axis, 3> spatial_axes(const ir::Conv& op, const Frame& frame) {
+template <typename Op>
+std::array<Axis, 3> spatial_axes(const Op& op, const Frame& frame) {
   std::array<Axis, 3> axes{};
   const std::size_t count = op.stride.size();
   for (std::size_t i = 0; i < count; ++i) {
@@ -64,6 +65,31 @@ void convolve_channel(const double* x, const double* w, std::int64_t channels, d
   }
 }
 
+/// One channel of x through one kernel, added to one channel of y. `pad` and `out` of the axes are those of the result.
+void scatter(const double* x, const double* w, const std::array<Axis, 3>& axes, double* y) {
+  const auto target = [](const Axis& axis, std::int64_t i, std::int64_t k) -> std::optional<std::int64_t> {
+    const std::int64_t o = i * axis.stride + k * axis.dilation - axis.pad;
+    if (o < 0 || o >= axis.out) return std::nullopt;
+    return o;
+  };
+  for (std::int64_t a = 0; a < axes[0].in * axes[0].kernel; ++a) {
+    const std::optional<std::int64_t> plane = target(axes[0], a / axes[0].kernel, a % axes[0].kernel);
+    if (!plane) continue;
+    for (std::int64_t b = 0; b < axes[1].in * axes[1].kernel; ++b) {
+      const std::optional<std::int64_t> row = target(axes[1], b / axes[1].kernel, b % axes[1].kernel);
+      if (!row) continue;
+      const double* line = x + (a / axes[0].kernel * axes[1].in + b / axes[1].kernel) * axes[2].in;
+      const double* weights = w + (a % axes[0].kernel * axes[1].kernel + b % axes[1].kernel) * axes[2].kernel;
+      double* to = y + (*plane * axes[1].out + *row) * axes[2].out;
+      for (std::int64_t i = 0; i < axes[2].in; ++i) {
+        for (std::int64_t k = 0; k < axes[2].kernel; ++k) {
+          if (const std::optional<std::int64_t> column = target(axes[2], i, k)) to[*column] += line[i] * weights[k];
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Status run(const ir::Conv& op, const Frame& frame) {
@@ -88,6 +114,35 @@ Status run(const ir::Conv& op, const Frame& frame) {
                        axes, out.data() + (n * channels_out + channel) * out_size);
     }
   }
+  store(frame.output(), out);
+  return {};
+}
+
+Status run(const ir::ConvTranspose& op, const Frame& frame) {
+  const std::vector<double> x = to_doubles(frame.input(0));
+  const std::vector<double> w = to_doubles(frame.input(1));
+  const std::vector<double> b = frame.has(2) ? to_doubles(frame.input(2)) : std::vector<double>();
+  const std::array<Axis, 3> axes = spatial_axes(op, frame);
+  const std::vector<std::int64_t>& w_shape = frame.input(1).shape;
+  const std::size_t x_size = extent_product(frame.input(0).shape, 2, frame.input(0).shape.size());
+  const std::size_t w_size = extent_product(w_shape, 2, w_shape.size());
+  const std::size_t out_size = extent_product(frame.output().shape, 2, frame.output().shape.size());
+  const auto channels_in = static_cast<std::size_t>(w_shape[0]);
+  const auto group_out = static_cast<std::size_t>(w_shape[1]);
+  const auto groups = static_cast<std::size_t>(op.groups);
+  const std::size_t channels_out = group_out * groups;
+  const auto samples = static_cast<std::size_t>(frame.output().shape[0]);
+  std::vector<double> out(samples * channels_out * out_size, 0.0);
+  for (std::size_t n = 0; n < samples; ++n) {
+    for (std::size_t in = 0; in < channels_in; ++in) {
+      for (std::size_t k = 0; k < group_out; ++k) {
+        const std::size_t channel = in / (channels_in / groups) * group_out + k;
+        scatter(x.data() + (n * channels_in + in) * x_size, w.data() + (in * group_out + k) * w_size, axes,
+                out.data() + (n * channels_out + channel) * out_size);
+      }
+    }
+  }
+  for (std::size_t k = 0; k < out.size() && !b.empty(); ++k) out[k] += b[k / out_size % channels_out];
   store(frame.output(), out);
   return {};
 }

@@ -217,6 +217,12 @@ Status run_unary(OpKind kind, const Frame& frame) {
     frame.output().bytes = frame.input(0).bytes;
     return {};
   }
+  if (kind == OpKind::kIsNan) {
+    std::vector<std::int64_t> flags;
+    for (const double value : to_doubles(frame.input(0))) flags.push_back(std::isnan(value) ? 1 : 0);
+    store(frame.output(), flags);
+    return {};
+  }
   if (is_float(frame.input(0).dtype)) return map_floats(frame, [kind](double x) { return unary(kind, x); });
   return map_integers(frame, [kind](std::int64_t x) { return unary(kind, x); });
 }

@@ -127,6 +127,11 @@ void pack_4_bit(const HostTensor& whole, HostTensor& out);
 [[nodiscard]] Status run(const ir::Gather& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::GatherNd& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::Expand& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::Lstm& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::Gru& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::Dequantize& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::ConvTranspose& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::Pad& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::Resize& op, const Frame& frame);
 
 }  // namespace smelt::eval

@@ -8,4 +8,6 @@
 #include "ir/ops/pool.h"
 #include "ir/ops/quant.h"
 #include "ir/ops/reduce.h"
+#include "ir/ops/resample.h"
+#include "ir/ops/rnn.h"
 #include "ir/ops/shape.h"

@@ -71,6 +71,7 @@ Status infer_unary(OpKind kind, InferContext& cx) {
   SMELT_RETURN_IF_ERROR(rule::operands(cx, 1, 1));
   SMELT_RETURN_IF_ERROR(unary_takes(kind, cx.input(0).dtype));
   cx.outputs = {cx.input(0)};
+  if (kind == OpKind::kIsNan) cx.outputs[0].dtype = DType::kBool;
   return {};
 }
 

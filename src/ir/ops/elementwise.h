@@ -7,8 +7,8 @@
 
 namespace smelt::ir {
 
-/// One operand, same type out, no attributes. Float only, but: identity takes anything; abs, neg, sign, relu also signed
-/// integers; not takes bool. round is half to even. log, sqrt outside their domain are NaN or -inf as IEEE has it.
+/// One operand, same type out (but for is_nan), no attributes. Float only, but: identity takes anything; abs, neg, sign, relu also signed
+/// integers; not takes bool; is_nan gives bool. round is half to even. log, sqrt outside their domain are NaN or -inf as IEEE has it.
 /// silu: x * sigmoid(x). hard_swish: x * min(max(x/6 + 1/2, 0), 1).
 /// Spec: the ONNX operators of the same names (Silu: Swish-24 with alpha 1). MIL: the ops of the same names.
 template <OpKind K>
@@ -40,6 +40,7 @@ using Softplus = Unary<OpKind::kSoftplus>;
 using Softsign = Unary<OpKind::kSoftsign>;
 using Silu = Unary<OpKind::kSilu>;
 using HardSwish = Unary<OpKind::kHardSwish>;
+using IsNan = Unary<OpKind::kIsNan>;
 
 /// The shape and type rule that every Unary shares.
 Status infer_unary(OpKind kind, InferContext& cx);

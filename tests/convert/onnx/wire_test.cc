@@ -275,7 +275,7 @@ TEST(Wire, OtherFormatsAreNamed) {
                                                        {std::string("\x1c\0\0\0TFL3", 8), "TFLite"},
                                                        {"{\"model\": 1}", "text"},
                                                        {"[1, 2]\n", "text"},
-                                                       {std::string("\x10\0\0\0\0\0\0\0{\"w\":1}", 15), "safetensors"}};
+                                                       {std::string("\x07\0\0\0\0\0\0\0{\"w\":1}", 15), "safetensors"}};
   for (const auto& [file, name] : cases) {
     const Result<Model> model = read(file);
     ASSERT_FALSE(model.ok()) << name;

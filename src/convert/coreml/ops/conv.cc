@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
 #include "convert/coreml/lifting.h"
 #include "convert/coreml/ops/window.h"
 
@@ -48,8 +50,119 @@ Status lift_conv(LiftContext& cx) {
   return cx.define(cx.emit(std::move(op), std::move(inputs)));
 }
 
-constexpr std::array<LoweringRow, 1> kLowerings{{{ir::OpKind::kConv, lower_conv}}};
-constexpr std::array<LiftRow, 1> kLifts{{{"conv", lift_conv}}};
+LowerContext::Inputs transposed_inputs(const ir::ConvTranspose& op, LowerContext& cx, std::string x, std::string weight, bool is_whole) {
+  const std::vector<std::int64_t> none(op.stride.size(), 0);
+  return {{"x", std::move(x)},
+          {"weight", std::move(weight)},
+          {"strides", cx.param("strides", ints_value(op.stride))},
+          {"pad_type", cx.param("pad_type", string_value(is_whole ? "valid" : "custom"))},
+          {"pad", cx.param("pad", ints_value(is_whole ? interleaved(none, none) : interleaved(op.pads_begin, op.pads_end)))},
+          {"dilations", cx.param("dilations", ints_value(op.dilation))},
+          {"groups", cx.param("groups", int_value(static_cast<std::int32_t>(op.groups)))}};
+}
+
+/// Everything that the kernels reach, then the part that is wanted; zeros where they reach nothing come before the bias.
+Status lower_transposed_in_parts(const ir::ConvTranspose& op, LowerContext& cx, const std::string& x, const std::string& weight) {
+  const std::size_t axes = op.stride.size();
+  TensorType full = cx.result_type(), kept = full;
+  std::vector<std::int64_t> begin(axes + 2, 0), end, pads(2 * (axes + 2), 0);
+  for (std::size_t k = 0; k < 2; ++k) end.push_back(full.shape[k].extent());
+  bool grows = false, cuts = false;
+  for (std::size_t k = 0; k < axes; ++k) {
+    const std::int64_t wanted = cx.result_type().shape[k + 2].extent();
+    const std::int64_t reach = wanted + op.pads_begin[k] + op.pads_end[k] - op.output_padding[k];
+    begin[k + 2] = std::min(op.pads_begin[k], reach);
+    end.push_back(std::min(op.pads_begin[k] + wanted, reach));
+    if (begin[k + 2] == end[k + 2]) return cx.unsupported("a result that no kernel reaches");
+    full.shape[k + 2] = Dim(reach);
+    kept.shape[k + 2] = Dim(end[k + 2] - begin[k + 2]);
+    pads[2 * (k + 2) + 1] = wanted - kept.shape[k + 2].extent();
+    grows = grows || kept.shape[k + 2] != cx.result_type().shape[k + 2];
+    cuts = cuts || kept.shape[k + 2] != full.shape[k + 2];
+  }
+  LowerContext::Inputs inputs = transposed_inputs(op, cx, x, weight, true);
+  if (cx.has(2) && !grows) {
+    SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
+    inputs.emplace_back("bias", bias);
+  }
+  std::string part = cx.step("conv_transpose", inputs, full);
+  const std::vector<bool> no_mask(axes + 2, false);
+  const auto slice = [&] {
+    return LowerContext::Inputs{{"x", part},
+                                {"begin", cx.param("begin", ints_value(begin))},
+                                {"end", cx.param("end", ints_value(end))},
+                                {"stride", cx.param("stride", ints_value(std::vector<std::int64_t>(axes + 2, 1)))},
+                                {"begin_mask", cx.param("begin_mask", bools_value(no_mask))},
+                                {"end_mask", cx.param("end_mask", bools_value(no_mask))},
+                                {"squeeze_mask", cx.param("squeeze_mask", bools_value(no_mask))}};
+  };
+  if (!grows) {
+    cx.emit("slice_by_index", slice());
+    return {};
+  }
+  if (cuts) part = cx.step("slice_by_index", slice(), kept);
+  const LowerContext::Inputs grown{{"x", part},
+                                   {"pad", cx.param("pad", ints_value(pads))},
+                                   {"mode", cx.param("mode", string_value("constant"))},
+                                   {"constant_val", cx.param("constant_val", float_value(cx.type(0).dtype, 0))}};
+  if (!cx.has(2)) {
+    cx.emit("pad", grown);
+    return {};
+  }
+  part = cx.step("pad", grown, cx.result_type());
+  SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
+  std::vector<std::int64_t> column(axes + 1, 1);
+  column[0] = end[1];
+  const std::string shaped = cx.step("reshape", {{"x", bias}, {"shape", cx.param("shape", ints_value(column))}}, {.dtype = cx.type(2).dtype, .shape = to_shape(column)});
+  cx.emit("add", LowerContext::Inputs{{"x", part}, {"y", shaped}});
+  return {};
+}
+
+/// MIL has no output_padding, and its asymmetric pads and output_shape differ between devices: those are cut by a slice.
+Status lower_conv_transpose(const ir::Op& any, LowerContext& cx) {
+  const auto& op = *any.as<ir::ConvTranspose>();
+  if (cx.target() < Target::kIos17 && (!cx.is_known(1) || (cx.has(2) && !cx.is_known(2)))) {
+    return cx.unsupported("a weight or bias that is not constant needs ios17 or newer");
+  }
+  SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
+  SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
+  const bool grows = std::any_of(op.output_padding.begin(), op.output_padding.end(), [](std::int64_t pad) { return pad != 0; });
+  if (grows || op.pads_begin != op.pads_end) return lower_transposed_in_parts(op, cx, x, weight);
+  LowerContext::Inputs inputs = transposed_inputs(op, cx, x, weight, false);
+  if (cx.has(2)) {
+    SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
+    inputs.emplace_back("bias", bias);
+  }
+  cx.emit("conv_transpose", inputs);
+  return {};
+}
+
+Status lift_conv_transpose(LiftContext& cx) {
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId weight, cx.operand("weight"));
+  ir::ConvTranspose op;
+  SMELT_ASSIGN_OR_RETURN(op.stride, cx.ints("strides"));
+  SMELT_ASSIGN_OR_RETURN(op.dilation, cx.ints("dilations"));
+  SMELT_ASSIGN_OR_RETURN(op.groups, cx.integer("groups"));
+  SMELT_ASSIGN_OR_RETURN(Pads pads, read_pads(cx, op.stride.size()));
+  op.pads_begin = std::move(pads.begin);
+  op.pads_end = std::move(pads.end);
+  op.output_padding.assign(op.stride.size(), 0);
+  std::vector<ir::ValueId> inputs{x, weight};
+  if (cx.has("bias")) {
+    SMELT_ASSIGN_OR_RETURN(const ir::ValueId bias, cx.operand("bias"));
+    inputs.push_back(bias);
+  }
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId result, cx.emit(std::move(op), std::move(inputs)));
+  if (cx.has("output_shape")) {
+    SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> shape, cx.ints("output_shape"));
+    if (to_shape(shape) != cx.type(result).shape) return cx.unsupported("an output_shape that the pads do not give");
+  }
+  return cx.define(std::vector<ir::ValueId>{result});
+}
+
+constexpr std::array<LoweringRow, 2> kLowerings{{{ir::OpKind::kConv, lower_conv}, {ir::OpKind::kConvTranspose, lower_conv_transpose}}};
+constexpr std::array<LiftRow, 2> kLifts{{{"conv", lift_conv}, {"conv_transpose", lift_conv_transpose}}};
 
 }  // namespace
 

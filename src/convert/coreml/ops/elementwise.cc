@@ -178,6 +178,13 @@ Status lower_equal(const ir::Op& op, LowerContext& cx) {
   return {};
 }
 
+/// Only NaN differs from itself.
+Status lower_is_nan(const ir::Op&, LowerContext& cx) {
+  SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
+  cx.emit("not_equal", LowerContext::Inputs{{"x", x}, {"y", x}});
+  return {};
+}
+
 /// Apple's shape rule for select looks at a and b only: where the condition is what makes the result larger, b is repeated.
 Status lower_where(const ir::Op&, LowerContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const std::string condition, cx.in(0));
@@ -200,6 +207,15 @@ Status lift_binary(LiftContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId y, cx.operand("y"));
   return cx.define(cx.emit(row_of(kBinary, cx.operation().type).make(), {x, y}));
+}
+
+/// x != x of floats is the test for NaN; any other is not (x == y).
+Status lift_not_equal(LiftContext& cx) {
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId y, cx.operand("y"));
+  if (x == y && is_float(cx.type(x).dtype)) return cx.define(cx.emit(ir::IsNan{}, {x}));
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId is_equal, cx.emit(ir::Equal{}, {x, y}));
+  return cx.define(cx.emit(ir::Not{}, {is_equal}));
 }
 
 /// floor_div of integers that are known non-negative is a truncating division; smelt writes no other.
@@ -291,10 +307,11 @@ constexpr auto kLowerings = std::to_array<LoweringRow>({
     {OpKind::kDiv, lower_div}, {OpKind::kPow, lower_binary}, {OpKind::kMin, lower_binary}, {OpKind::kMax, lower_binary},
     {OpKind::kEqual, lower_equal}, {OpKind::kLess, lower_binary}, {OpKind::kLessOrEqual, lower_binary}, {OpKind::kGreater, lower_binary},
     {OpKind::kGreaterOrEqual, lower_binary}, {OpKind::kAnd, lower_binary}, {OpKind::kOr, lower_binary}, {OpKind::kXor, lower_binary},
-    {OpKind::kWhere, lower_where},
+    {OpKind::kWhere, lower_where}, {OpKind::kIsNan, lower_is_nan},
 });
 
 constexpr auto kLifts = std::to_array<LiftRow>({
+    {"not_equal", lift_not_equal},
     {"identity", lift_unary}, {"abs", lift_unary}, {"sign", lift_unary}, {"exp", lift_unary}, {"sqrt", lift_unary}, {"floor", lift_unary},
     {"ceil", lift_unary}, {"round", lift_unary}, {"sin", lift_unary}, {"cos", lift_unary}, {"erf", lift_unary}, {"logical_not", lift_unary},
     {"relu", lift_unary}, {"sigmoid", lift_unary}, {"tanh", lift_unary}, {"softplus", lift_unary}, {"softsign", lift_unary}, {"silu", lift_unary},

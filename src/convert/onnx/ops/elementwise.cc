@@ -201,17 +201,30 @@ Status import_identity(NodeContext& cx) {
   return {};
 }
 
-/// Inference form: passes x through. A training_mode that is not known to be false, or a used mask, is refused.
+/// Ones of x's shape: nothing is dropped. Bool from opset 10 on, x's dtype before.
+Status set_dropout_mask(NodeContext& cx) {
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
+  SMELT_ASSIGN_OR_RETURN(std::vector<std::int64_t> extents, cx.extents(x));
+  SMELT_ASSIGN_OR_RETURN(const std::int64_t count, element_count(extents));
+  SMELT_ASSIGN_OR_RETURN(const ir::ValueId one, cx.scalar(cx.opset() < 10 ? cx.type(x).dtype : DType::kBool, 1.0));
+  SMELT_ASSIGN_OR_RETURN(HostTensor element, load(*cx.graph().value(one).constant));
+  SMELT_ASSIGN_OR_RETURN(BytesRef bytes, splat_bytes(std::move(element.bytes), static_cast<std::uint64_t>(count)));
+  Constant mask{.dtype = element.dtype, .shape = std::move(extents), .bytes = std::move(bytes)};
+  cx.set(1, cx.graph().add_constant({}, std::make_shared<const Constant>(std::move(mask))));
+  return {};
+}
+
+/// Inference form: passes x through. A training_mode that is not known to be false is refused.
 Status import_dropout(NodeContext& cx) {
   if (cx.has(2)) {
     SMELT_ASSIGN_OR_RETURN(const double training, cx.constant_scalar(2, "training_mode"));
     if (training != 0.0) return cx.unsupported("training_mode");
   }
-  if (cx.node().outputs.size() > 1 && !cx.node().outputs[1].empty()) return cx.unsupported("the mask output");
+  if (cx.node().outputs.size() > 1 && !cx.node().outputs[1].empty()) SMELT_RETURN_IF_ERROR(set_dropout_mask(cx));
   return import_identity(cx);
 }
 
-constexpr std::array<OperatorImport, 49> kTable{{
+constexpr std::array<OperatorImport, 50> kTable{{
     {"Abs", 6, import_unary<ir::Abs>},
     {"Add", 7, import_binary<ir::Add>},
     {"And", 7, import_binary<ir::And>},
@@ -232,6 +245,7 @@ constexpr std::array<OperatorImport, 49> kTable{{
     {"HardSigmoid", 6, import_hard_sigmoid},
     {"HardSwish", 14, import_unary<ir::HardSwish>},
     {"Identity", 1, import_identity},
+    {"IsNaN", 9, import_unary<ir::IsNan>},
     {"LeakyRelu", 6, import_leaky_relu},
     {"Less", 7, import_binary<ir::Less>},
     {"LessOrEqual", 12, import_binary<ir::LessOrEqual>},

@@ -39,7 +39,9 @@ Result<Window> read_window(NodeContext& cx) {
   if (cx.int_or("ceil_mode", 0) == 0) return window;
   for (std::size_t k = 0; k < axes; ++k) {
     const std::int64_t room = spatial[k] + window.pads.begin[k] + window.pads.end[k] - window.kernel[k];
-    if (room < 0) continue;  // the shape rule says so
+    // A window over the end that is the only one: what it holds of the input, and of the pads that count.
+    if (room < 0 && -room < window.stride[k]) window.kernel[k] += room;
+    if (room < 0) continue;  // if it is not, the shape rule says so
     std::int64_t out = (room + window.stride[k] - 1) / window.stride[k] + 1;
     if ((out - 1) * window.stride[k] >= spatial[k] + window.pads.begin[k]) --out;
     window.overhang[k] = std::max<std::int64_t>(0, (out - 1) * window.stride[k] - room);
