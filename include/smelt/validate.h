@@ -12,7 +12,8 @@
 
 namespace smelt {
 
-/// Told how far a long step is: what it does, how much is done, of how much. Called from the thread that called the library.
+/// Told how far a long step is: what it does, how much is done, of how much. Never called
+/// twice at once, but from the library's own threads where it works on several things.
 using Progress = std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)>;
 
 /// How a package is compared with its baseline.

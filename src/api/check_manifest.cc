@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,17 +14,25 @@
 namespace smelt {
 namespace {
 
+/// The same bits, but for NaN, which a manifest keeps as null.
+bool same_bits(double a, double b) {
+  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+bool same_bits(const std::optional<double>& a, const std::optional<double>& b) {
+  return a.has_value() == b.has_value() && (!a || same_bits(*a, *b));
+}
+
 /// Numbers that must be the same bits; a line for each that is not.
 class BitCompare {
  public:
   explicit BitCompare(std::string where) : where_(std::move(where)) {}
 
   void same(std::string_view what, double recorded, double measured) {
-    if (recorded != measured) lines_.push_back(fmt::format("{}: {} is recorded as {}, measured {}", where_, what, recorded, measured));
+    if (!same_bits(recorded, measured)) lines_.push_back(fmt::format("{}: {} is recorded as {}, measured {}", where_, what, recorded, measured));
   }
   void same(std::string_view what, const std::optional<double>& recorded, const std::optional<double>& measured) {
     const auto text = [](const std::optional<double>& value) { return value ? fmt::format("{}", *value) : std::string("null"); };
-    if (recorded != measured) lines_.push_back(fmt::format("{}: {} is recorded as {}, measured {}", where_, what, text(recorded), text(measured)));
+    if (!same_bits(recorded, measured)) lines_.push_back(fmt::format("{}: {} is recorded as {}, measured {}", where_, what, text(recorded), text(measured)));
   }
   void same(std::string_view what, const std::string& recorded, const std::string& measured) {
     if (recorded != measured) lines_.push_back(fmt::format("{}: {} is recorded as \"{}\", measured \"{}\"", where_, what, recorded, measured));

@@ -17,6 +17,7 @@
 #include "convert/passes/precision.h"
 #include "quantize/plan.h"
 #include "smelt/version.h"
+#include "validate/roles.h"
 
 namespace smelt {
 namespace {
@@ -41,6 +42,20 @@ struct Lowered {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
 
+/// What is wrong with gates or data is said before a package is written.
+Status check_parity(const api::Source& source, const ParityOptions& options) {
+  SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(options, {}));
+  const std::vector<std::string> outputs = api::output_names(source.import.graph);
+  for (const parity::Gate& gate : gates) {
+    if (gate.output.empty() || std::find(outputs.begin(), outputs.end(), gate.output) != outputs.end()) continue;
+    return Error(ErrorCode::kInvalidArgument, fmt::format("a gate names the output \"{}\", which is not there", gate.output))
+        .hint(fmt::format("the outputs are: {}", fmt::join(outputs, ", ")));
+  }
+  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(source.import.graph));
+  const auto samples = api::open_samples(options, std::move(inputs));
+  return samples.ok() ? Status() : Status(samples.error());
+}
+
 Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& options) {
   const auto target = coreml_format::parse_target(options.target);
   if (!target) {
@@ -51,9 +66,9 @@ Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& op
   if (options.parity) {
     // Before any work: what is missing is said before something is written.
     SMELT_ASSIGN_OR_RETURN(engine, api::open_engine(*options.parity));
-    if (const auto gates = api::gates_of(*options.parity, {}); !gates.ok()) return gates.error();
   }
   SMELT_ASSIGN_OR_RETURN(api::Source source, api::open_source(model, options.input_shapes));
+  if (options.parity) SMELT_RETURN_IF_ERROR(check_parity(source, *options.parity));
   ir::Graph graph = source.import.graph;
   if (const auto stats = passes::optimize(graph, {}); !stats.ok()) return stats.error();
   SMELT_ASSIGN_OR_RETURN(manifest::FileDigest digest, manifest::digest_file(model, model.filename().string()));
@@ -188,15 +203,26 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
     ++(decision.is_quantized ? report.weights_quantized : report.weights_kept);
     if (!decision.is_quantized) report.fallbacks.push_back({.weight = decision.name, .reason = decision.reason, .elements = decision.elements});
   }
+  Status parity_status;
   if (options.parity) {
     SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(*options.parity, variant));
-    SMELT_ASSIGN_OR_RETURN(report.parity, api::run_parity(*job.engine, job.source, package, gates, *options.parity, options.progress));
-    report.passed = report.parity->passed;
+    Result<ParityReport> measured = api::run_parity(*job.engine, job.source, package, gates, *options.parity, options.progress);
+    if (measured.ok()) {
+      report.parity = std::move(measured).value();
+      report.passed = report.parity->passed;
+    } else {
+      parity_status = measured.error();  // the package is written: its entry says that it was not measured, and why
+    }
   }
-  SMELT_ASSIGN_OR_RETURN(const manifest::Entry entry, make_entry(job, variant, lowered, report, options));
+  SMELT_ASSIGN_OR_RETURN(manifest::Entry entry, make_entry(job, variant, lowered, report, options));
+  if (!parity_status.ok()) {
+    entry.parity_reason = fmt::format("the parity run failed ({})", code_name(parity_status.error().code()));  // a message may hold a path
+    entry.accuracy_delta_l_inf.reason = entry.accuracy_delta_rmse.reason = entry.parity_reason;
+  }
   for (const manifest::FileDigest& file : entry.files) report.package_bytes += file.bytes;
   const std::filesystem::path folder = package.parent_path().empty() ? std::filesystem::path(".") : package.parent_path();
   SMELT_RETURN_IF_ERROR(manifest::update(folder, {entry}));
+  if (!parity_status.ok()) return parity_status.error();
   return report;
 }
 
@@ -274,8 +300,9 @@ Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path&
   SMELT_ASSIGN_OR_RETURN(const Job job, prepare(model, options));
   // Every variant is lowered before the folder is made, so that one which cannot be leaves nothing behind.
   for (const Variant& variant : variants) {
-    const Result<Lowered> lowered = lower(job, variant);
-    if (!lowered.ok()) return lowered.error();
+    SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, variant));
+    const auto checked = coreml_format::check_export(lowered.graph, {.target = job.target, .if_exists = {}, .user_defined = {}});
+    if (!checked.ok()) return checked.error();
   }
   std::error_code error;
   std::filesystem::create_directories(folder, error);

@@ -5,7 +5,7 @@
 
 /// The part of ONNX Runtime's C ABI that the adapter calls. `OrtApi` is an array of function pointers in an order that never
 /// changes, so the slot number and the signature of a function are all that a caller needs. Names, numbers and signatures:
-/// the project's note on that ABI (shared/reference/ort-abi.md), which was checked against library 1.32.0.
+/// the project's note on that ABI (the notes on ONNX Runtime's C ABI), which was checked against library 1.32.0.
 namespace smelt::engine::ort {
 
 inline constexpr std::uint32_t kApiVersion = 22;  ///< library 1.N answers versions 1 to N

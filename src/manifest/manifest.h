@@ -106,8 +106,8 @@ struct Manifest {
 /// `folder`/manifest.json; an empty manifest when there is none. Size bounded.
 [[nodiscard]] Result<Manifest> read(const std::filesystem::path& folder);
 
-/// Puts entries into `folder`/manifest.json, replacing those of the same `model`: under an advisory lock on a file beside it that is
-/// removed or left empty, then by rename, so that two processes at once lose nothing.
+/// Puts entries into `folder`/manifest.json, replacing those of the same `model`: under an advisory lock on a file beside it, which
+/// stays there empty, then by rename, so that two processes at once lose nothing.
 [[nodiscard]] Status update(const std::filesystem::path& folder, const std::vector<Entry>& entries);
 
 /// Digest and size of a file, read in chunks whose pages are given back.

@@ -68,7 +68,10 @@ Json error_json(const Error& error) {
 void add_output_flags(CLI::App& app, Output& output) {
   app.add_flag("--json", output.json, "Print one JSON object instead of text");
   app.add_flag("-q,--quiet", output.quiet, "Print errors only");
-  app.add_flag("-v,--verbose", output.verbose, "Print what was decided for each weight");
+}
+
+void add_verbose_flag(CLI::App& app, Output& output) {
+  app.add_flag("-v,--verbose", output.verbose, "Print each weight that stays float, and why");
 }
 
 void add_parity_flags(CLI::App& app, ParityFlags& flags) {

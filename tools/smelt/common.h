@@ -20,6 +20,8 @@ struct Output {
   bool json = false, quiet = false, verbose = false;
 };
 void add_output_flags(CLI::App& app, Output& output);
+/// -v, where a command has more to say.
+void add_verbose_flag(CLI::App& app, Output& output);
 
 /// Flags of a parity run. `data` ones only where the run may take files.
 struct ParityFlags {

@@ -30,6 +30,7 @@ void add_convert_flags(CLI::App& command, State& state) {
   command.add_flag("--no-validate", state.skips_validation, "Do not compare with the source (needs no engine)");
   add_parity_flags(command, state.parity);
   add_output_flags(command, state.output);
+  add_verbose_flag(command, state.output);
 }
 
 Status prepare(State& state) {
@@ -108,7 +109,7 @@ int done(const State& state, std::string_view command, const Result<std::vector<
 Command add_convert(CLI::App& app) {
   auto state = std::make_shared<State>();
   CLI::App* command = app.add_subcommand("convert",
-                                         "An ONNX file to a Core ML package, read back and compared with its source; notes it in manifest.json beside it.\n"
+                                         "An ONNX file to a Core ML package, compared with its source and noted in manifest.json.\n"
                                          "Example:  smelt convert model.onnx -o model.mlpackage --target ios17 --weights int8");
   command->add_option("model", state->model, "The .onnx file")->required();
   command->add_option("-o,--output", state->output_path, "The .mlpackage to write")->required();
@@ -132,7 +133,7 @@ Command add_convert(CLI::App& app) {
 Command add_variants(CLI::App& app) {
   auto state = std::make_shared<State>();
   CLI::App* command = app.add_subcommand("variants",
-                                         "Several packages of one ONNX file into a folder, each compared with the source, with a manifest.json.\n"
+                                         "Packages of one ONNX file into a folder, each compared with it, with a manifest.json.\n"
                                          "Example:  smelt variants model.onnx -o out --variants fp32,fp16,int8 --data eval.npz");
   command->add_option("model", state->model, "The .onnx file")->required();
   command->add_option("-o,--output", state->output_path, "The folder to write to")->required();
