@@ -30,6 +30,7 @@ struct Job {
   ir::Graph graph;  ///< optimized, float32
   coreml_format::Target target = coreml_format::Target::kIos16;
   quantize::Threshold threshold;
+  std::map<std::string, DType> input_dtypes;
   std::optional<engine::Engine> engine;  ///< when parity is asked for
   manifest::FileDigest source_digest;
 };
@@ -56,12 +57,25 @@ Status check_parity(const api::Source& source, const ParityOptions& options) {
   return samples.ok() ? Status() : Status(samples.error());
 }
 
+std::optional<DType> border_dtype(std::string_view text) {
+  if (text == "fp32") return DType::kF32;
+  if (text == "fp16") return DType::kF16;
+  if (text == "int32") return DType::kI32;
+  return std::nullopt;
+}
+
 Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& options) {
   const auto target = coreml_format::parse_target(options.target);
   if (!target) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is not a target", options.target)).hint("the targets are ios15, ios16, ios17 and ios18");
   }
   SMELT_ASSIGN_OR_RETURN(const quantize::Threshold threshold, quantize::parse_threshold(options.weight_threshold));
+  std::map<std::string, DType> input_dtypes;
+  for (const auto& [input, text] : options.input_dtypes) {
+    const auto dtype = border_dtype(text);
+    if (!dtype) return Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is no dtype of an input", text)).hint("give fp32, fp16 or int32");
+    input_dtypes[input] = *dtype;
+  }
   std::optional<engine::Engine> engine;
   if (options.parity) {
     // Before any work: what is missing is said before something is written.
@@ -72,7 +86,7 @@ Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& op
   ir::Graph graph = source.import.graph;
   if (const auto stats = passes::optimize(graph, {}); !stats.ok()) return stats.error();
   SMELT_ASSIGN_OR_RETURN(manifest::FileDigest digest, manifest::digest_file(model, model.filename().string()));
-  return Job{.source = std::move(source), .graph = std::move(graph), .target = *target, .threshold = threshold, .engine = std::move(engine),
+  return Job{.source = std::move(source), .graph = std::move(graph), .target = *target, .threshold = threshold, .input_dtypes = std::move(input_dtypes), .engine = std::move(engine),
              .source_digest = std::move(digest)};
 }
 
@@ -88,7 +102,7 @@ Result<Lowered> lower(const Job& job, const Variant& variant) {
     out.graph = std::move(halved.graph);
     out.notes.insert(out.notes.end(), halved.notes.begin(), halved.notes.end());
   }
-  SMELT_ASSIGN_OR_RETURN(out.graph, coreml_format::legalize(out.graph, job.target));
+  SMELT_ASSIGN_OR_RETURN(out.graph, coreml_format::legalize(out.graph, job.target, job.input_dtypes));
   return out;
 }
 
@@ -128,6 +142,7 @@ manifest::PlanSummary summary(const quantize::Plan& plan, const ir::Graph& graph
 std::map<std::string, std::string> recorded_options(const Job& job, const Variant& variant, const ConvertOptions& options) {
   std::map<std::string, std::string> out{{"target", std::string(coreml_format::target_name(job.target))}, {"variant", variant_name(variant)}};
   for (const auto& [input, shape] : options.input_shapes) out["input." + input] = shape_text(shape);
+  for (const auto& [input, dtype] : options.input_dtypes) out["input_dtype." + input] = dtype;
   for (const auto& [input, shape] : job.source.import.fixed_inputs) out["input." + input] = shape_text(shape);
   return out;
 }

@@ -174,6 +174,8 @@ head -c 20 /dev/zero >zeros.onnx
 refuse zeros 4 '^error\[E02' -- convert zeros.onnx --no-validate -o out/a.mlpackage
 
 # --- exit 6: not installed, said before anything is written
+refuse usage-input-shape 2 '^error\[E0001\].*"image:1x0"' -- "${convert[@]}" -o out/a.mlpackage --input image:1x0
+refuse usage-input-dtype 2 '^error\[E0001\].*"image" is f32' -- "${convert[@]}" -o out/a.mlpackage --input image:int32
 refuse variants-not-representable 1 '^error\[E0401\]' -- variants "$digits" --no-validate -o out/new --target ios15
 refuse missing-engine 6 '^error\[E0801\]' -- convert "$digits" -o out/a.mlpackage --engine none.so
 refuse missing-engine-variants 6 '^error\[E0801\]' -- variants "$digits" -o out/new --engine none.so

@@ -42,6 +42,20 @@ std::vector<std::filesystem::path> engine_paths() {
   return paths;
 }
 
+/// "1x3x224x224": extents above 0.
+std::optional<std::vector<std::int64_t>> parse_extents(const std::string& text) {
+  std::vector<std::int64_t> extents;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of("x,", at), text.size());
+    std::int64_t extent = 0;
+    const auto [rest, error] = std::from_chars(text.data() + at, text.data() + end, extent);
+    if (error != std::errc() || rest != text.data() + end || extent < 1) return std::nullopt;
+    extents.push_back(extent);
+    at = end + 1;
+  }
+  return extents;
+}
+
 /// The gate of a metric that is nearest to its limit.
 const GateOutcome* tightest(const ParityReport& report, std::string_view metric) {
   const GateOutcome* worst = nullptr;
@@ -94,21 +108,42 @@ ParityOptions parity_options(const ParityFlags& flags) {
   return options;
 }
 
-Status add_input_shapes(const std::vector<std::string>& flags, std::map<std::string, std::vector<std::int64_t>>& shapes) {
+namespace {
+
+Error twice(const std::string& name) {
+  return Error(ErrorCode::kInvalidArgument, fmt::format("the shape or dtype of \"{}\" is given twice", name));
+}
+
+}  // namespace
+
+Status add_inputs(const std::vector<std::string>& flags, ConvertOptions& options) {
   for (const std::string& flag : flags) {
-    const std::size_t colon = flag.rfind(':');
-    std::vector<std::int64_t> extents;
-    bool is_good = colon != std::string::npos && colon != 0;
-    for (std::size_t at = colon + 1; is_good && at <= flag.size();) {
-      const std::size_t end = std::min(flag.find_first_of("x,", at), flag.size());
-      std::int64_t extent = 0;
-      const auto [rest, error] = std::from_chars(flag.data() + at, flag.data() + end, extent);
-      is_good = error == std::errc() && rest == flag.data() + end && extent > 0;
-      extents.push_back(extent);
-      at = end + 1;
+    const Error wrong = Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is not an input's shape or dtype", flag)).hint("give NAME:1x3x224x224, NAME:fp16 or NAME:1x3x224x224:fp16");
+    std::string name = flag;
+    // From the end: a name may hold colons.
+    const auto last_part = [&name] {
+      const std::size_t colon = name.rfind(':');
+      return colon == std::string::npos ? std::string() : name.substr(colon + 1);
+    };
+    std::string part = last_part();
+    bool is_given = false;
+    if (part == "fp16" || part == "fp32" || part == "int32") {
+      name.resize(name.size() - part.size() - 1);
+      if (!options.input_dtypes.emplace(name, part).second) return twice(name);
+      is_given = true;
+      part = last_part();
     }
-    if (!is_good) return Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is not an input's shape", flag)).hint("give NAME:1x3x224x224");
-    if (!shapes.emplace(flag.substr(0, colon), extents).second) return Error(ErrorCode::kInvalidArgument, fmt::format("the shape of \"{}\" is given twice", flag.substr(0, colon)));
+    if (const auto extents = parse_extents(part)) {
+      const std::string with_shape = name;
+      name.resize(name.size() - part.size() - 1);
+      if (is_given) {  // the dtype's name was taken before its shape was off it
+        const auto dtype = options.input_dtypes.extract(with_shape);
+        if (!options.input_dtypes.emplace(name, dtype.mapped()).second) return twice(name);
+      }
+      if (!options.input_shapes.emplace(name, *extents).second) return twice(name);
+      is_given = true;
+    }
+    if (!is_given || name.empty()) return wrong;
   }
   return {};
 }

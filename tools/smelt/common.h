@@ -32,8 +32,8 @@ void add_parity_flags(CLI::App& app, ParityFlags& flags);
 /// The options, with what the machine gives: engine search paths, a folder for temporary files.
 [[nodiscard]] ParityOptions parity_options(const ParityFlags& flags);
 
-/// "name:1x3x224x224" into the map.
-[[nodiscard]] Status add_input_shapes(const std::vector<std::string>& flags, std::map<std::string, std::vector<std::int64_t>>& shapes);
+/// "name:1x3x224x224", "name:fp16" and "name:1x3x224x224:fp16" into the options.
+[[nodiscard]] Status add_inputs(const std::vector<std::string>& flags, ConvertOptions& options);
 
 /// A progress bar on stderr when that is a terminal and the command is neither quiet nor JSON; nothing otherwise.
 [[nodiscard]] Progress progress_bar(const Output& output);

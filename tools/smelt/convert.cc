@@ -25,7 +25,7 @@ struct State {
 void add_convert_flags(CLI::App& command, State& state) {
   command.add_option("--target", state.options.target, "ios15, ios16, ios17, ios18")->capture_default_str();
   command.add_option("--weight-threshold", state.options.weight_threshold, "Weights up to this stay float: elements, or 512B, 2KiB")->capture_default_str();
-  command.add_option("--input", state.inputs, "Fix open extents: NAME:1x3x224x224 (several times)");
+  command.add_option("--input", state.inputs, "NAME:1x3x224x224, NAME:fp16 or both: shape, dtype (repeatable)");
   command.add_flag("--force", state.options.overwrites, "Replace packages that are there");
   command.add_flag("--no-validate", state.skips_validation, "Do not compare with the source (needs no engine)");
   add_parity_flags(command, state.parity);
@@ -34,7 +34,7 @@ void add_convert_flags(CLI::App& command, State& state) {
 }
 
 Status prepare(State& state) {
-  SMELT_RETURN_IF_ERROR(add_input_shapes(state.inputs, state.options.input_shapes));
+  SMELT_RETURN_IF_ERROR(add_inputs(state.inputs, state.options));
   if (state.skips_validation) {
     state.options.parity.reset();
   } else {

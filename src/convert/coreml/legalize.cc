@@ -56,9 +56,11 @@ ir::Slice bounded(ir::Slice op, const Shape& shape) {
 
 class Legalizer {
  public:
-  Legalizer(const ir::Graph& from, Target target) : from_(from), target_(target), to_(from.name()) {}
+  Legalizer(const ir::Graph& from, Target target, const std::map<std::string, DType>& input_dtypes)
+      : from_(from), target_(target), input_dtypes_(input_dtypes), to_(from.name()) {}
 
   Result<ir::Graph> run() {
+    SMELT_RETURN_IF_ERROR(check_input_dtypes());
     for (const ir::ValueId id : from_.inputs()) SMELT_RETURN_IF_ERROR(add_input(id));
     for (const ir::NodeId id : from_.topological_order()) SMELT_RETURN_IF_ERROR(add_node(id));
     for (const ir::GraphOutput& output : from_.outputs()) {
@@ -76,13 +78,34 @@ class Legalizer {
  private:
   Status add_input(ir::ValueId id) {
     const ir::Value& input = from_.value(id);
-    const DType border = border_dtype(input.type.dtype, target_);
+    const auto given = input_dtypes_.find(input.name);
+    const DType border = given != input_dtypes_.end() ? given->second : border_dtype(input.type.dtype, target_);
     ir::ValueId value = to_.add_input(input.name, {.dtype = border, .shape = input.type.shape});
     const DType inside = narrowed(input.type.dtype);
     if (border != inside) {
+      const ir::ValueId at_border = value;
       SMELT_ASSIGN_OR_RETURN(value, cast(value, inside, input.name));
+      at_border_[value] = at_border;
     }
     map_[id] = value;
+    return {};
+  }
+
+  Status check_input_dtypes() const {
+    for (const auto& [name, dtype] : input_dtypes_) {
+      const ir::Value* input = nullptr;
+      for (const ir::ValueId id : from_.inputs()) {
+        if (from_.value(id).name == name) input = &from_.value(id);
+      }
+      if (input == nullptr) return Error(ErrorCode::kInvalidArgument, fmt::format("a dtype is given for \"{}\", which is no input", name));
+      const DType usual = border_dtype(input->type.dtype, target_);
+      if (dtype != usual && (!is_float(usual) || !is_float(dtype))) {
+        return Error(ErrorCode::kInvalidArgument, fmt::format("input \"{}\" is {} in the package and cannot be {}", name, smelt::name(usual), smelt::name(dtype)));
+      }
+      if (dtype == DType::kF16 && target_ < Target::kIos16) {
+        return Error(ErrorCode::kNotRepresentable, fmt::format("input \"{}\" cannot be float16 before ios16", name)).hint("try a newer --target");
+      }
+    }
     return {};
   }
 
@@ -141,6 +164,8 @@ class Legalizer {
     ir::Op op = node.op;
     if (const auto* to_cast = node.op.as<ir::Cast>()) {
       const DType to = narrowed(to_cast->to);
+      // An input that is cast at the border and back is the input.
+      if (const auto found = at_border_.find(inputs[0]); found != at_border_.end() && to_.value(found->second).type.dtype == to) inputs[0] = found->second;
       if (to == to_.value(inputs[0]).type.dtype) {
         map_[node.outputs[0]] = inputs[0];
         return {};
@@ -217,14 +242,25 @@ class Legalizer {
 
   const ir::Graph& from_;
   Target target_;
+  const std::map<std::string, DType>& input_dtypes_;
   ir::Graph to_;
   std::map<ir::ValueId, ir::ValueId> map_;
+  std::map<ir::ValueId, ir::ValueId> at_border_;  ///< the cast of an input → the input
 };
+
+/// Removes the casts that nothing came to use.
+void erase_unused_casts(ir::Graph& graph) {
+  for (const ir::NodeId id : graph.topological_order()) {
+    const ir::Node& node = graph.node(id);
+    if (node.op.kind() == ir::OpKind::kCast && graph.use_count(node.outputs[0]) == 0) graph.erase_node(id);
+  }
+}
 
 }  // namespace
 
-Result<ir::Graph> legalize(const ir::Graph& graph, Target target) {
-  SMELT_ASSIGN_OR_RETURN(ir::Graph legal, Legalizer(graph, target).run());
+Result<ir::Graph> legalize(const ir::Graph& graph, Target target, const std::map<std::string, DType>& input_dtypes) {
+  SMELT_ASSIGN_OR_RETURN(ir::Graph legal, Legalizer(graph, target, input_dtypes).run());
+  erase_unused_casts(legal);
   SMELT_RETURN_IF_ERROR(ir::verify(legal));
   return legal;
 }

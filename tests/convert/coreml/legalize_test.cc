@@ -224,5 +224,26 @@ TEST(Legalize, NamesStay) {
   EXPECT_EQ(legal.node(legal.topological_order().front()).source, "source");
 }
 
+TEST(Legalize, AnInputCanBeDeclaredInTheOtherFloatDtype) {
+  Source source;
+  const ValueId x = source.input("x", DType::kF32, {Dim(2)});
+  source.output(source.node(ir::Relu{}, {x}));
+  const Result<ir::Graph> cast_inside = legalize(source.graph, Target::kIos16, {{"x", DType::kF16}});
+  ASSERT_TRUE(cast_inside.ok());
+  EXPECT_EQ(outline(*cast_inside), "f16 -> cast relu -> f32");
+
+  // Where the graph computes in float16 anyway, the two casts cancel and neither stays.
+  Source half;
+  const ValueId y = half.node(ir::Cast{.to = DType::kF16}, {half.input("x", DType::kF32, {Dim(2)})});
+  half.output(half.node(ir::Relu{}, {y}));
+  const Result<ir::Graph> direct = legalize(half.graph, Target::kIos16, {{"x", DType::kF16}});
+  ASSERT_TRUE(direct.ok());
+  EXPECT_EQ(outline(*direct), "f16 -> relu -> f16");
+
+  EXPECT_EQ(legalize(source.graph, Target::kIos15, {{"x", DType::kF16}}).error().code(), ErrorCode::kNotRepresentable);
+  EXPECT_EQ(legalize(source.graph, Target::kIos16, {{"x", DType::kI32}}).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(legalize(source.graph, Target::kIos16, {{"z", DType::kF16}}).error().code(), ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace smelt::coreml_format
