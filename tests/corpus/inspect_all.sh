@@ -30,7 +30,7 @@ smelt, folder = sys.argv[1:]
 index = json.load(open(f"{folder}/index.json"))
 wrong = 0
 for name, row in sorted(index.items()):
-    report = json.loads(subprocess.check_output([smelt, "inspect", "--json", f"{folder}/{name}"]))
+    report = json.loads(subprocess.check_output([smelt, "inspect", "--json", f"{folder}/{name}"]))["result"]
     ours = {op["op_type"]: op["count"] for op in report["operators"]}
     if ours != row["ops"] or report["bytes"] != row["bytes"]:
         print(f"corpus: {name}: {ours} is not {row['ops']}")
