@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "smelt/manifest.h"
+#include "need.h"
 #include "temp_folder.h"
 
 namespace smelt {
@@ -31,9 +32,6 @@ const fs::path kEngine = SMELT_TEST_ENGINE_LIBRARY;
 
 const Variant kFp32{Precision::kFp32, Weights::kFloat}, kFp16{Precision::kFp16, Weights::kFloat}, kInt8{Precision::kFp16, Weights::kInt8},
     kFp32Int8{Precision::kFp32, Weights::kInt8};
-
-#define SKIP_WITHOUT_ENGINE() \
-  if (!fs::exists(kEngine)) GTEST_SKIP() << "needs the engine library at " << kEngine
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -105,7 +103,7 @@ class ConvertTest : public TempFolderTest {
 };
 
 TEST_F(ConvertTest, EveryTargetAndVariantPassesParity) {
-  SKIP_WITHOUT_ENGINE();
+  SMELT_NEED("engine", kEngine);
   std::size_t packages = 0;
   for (const std::string target : {"ios15", "ios16", "ios17", "ios18"}) {
     for (const Variant& variant : {kFp32, kFp16, kInt8, kFp32Int8}) {
@@ -195,7 +193,7 @@ TEST_F(ConvertTest, SameBytesInAnotherCLocale) {
   for (const char* name : {"de_DE.UTF-8", "fr_FR.UTF-8", "tr_TR.UTF-8", "ru_RU.UTF-8", "en_US.UTF-8", "C.UTF-8"}) {
     if (found == nullptr && std::setlocale(LC_ALL, name) != nullptr) found = name;
   }
-  if (found == nullptr) GTEST_SKIP() << "no locale but C is installed";
+  ASSERT_NE(found, nullptr) << "the C library has no C.UTF-8, which glibc 2.35 and newer always have";
   EXPECT_EQ(run(), first) << found;
   std::setlocale(LC_ALL, "C");
 }
@@ -329,7 +327,7 @@ TEST_F(ConvertTest, MissingEngineIsSaidBeforeAnythingIsWritten) {
 }
 
 TEST_F(ConvertTest, BadGateIsSaidBeforeAnythingIsWritten) {
-  SKIP_WITHOUT_ENGINE();
+  SMELT_NEED("engine", kEngine);
   for (const char* gate : {"", "linf", "linf=", "linf=nan", "speed=1", ".linf=1"}) {
     SCOPED_TRACE(gate);
     ConvertOptions options = with_parity(kFp16, scratch_);
@@ -339,7 +337,7 @@ TEST_F(ConvertTest, BadGateIsSaidBeforeAnythingIsWritten) {
 }
 
 TEST_F(ConvertTest, FailedGateKeepsThePackageAndSaysSo) {
-  SKIP_WITHOUT_ENGINE();
+  SMELT_NEED("engine", kEngine);
   ConvertOptions options = with_parity(kFp16, scratch_);
   options.parity->gates = {"linf=1e-12"};
   const auto report = convert(kDigits, out_ / "a.mlpackage", options);

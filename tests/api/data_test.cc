@@ -13,6 +13,7 @@
 #include "smelt/convert.h"
 #include "smelt/manifest.h"
 #include "smelt/validate.h"
+#include "need.h"
 #include "temp_folder.h"
 #include "validate/npy.h"
 
@@ -34,7 +35,7 @@ std::string read_file(const fs::path& path) {
 class DataTest : public TempFolderTest {
  protected:
   void SetUp() override {
-    if (!fs::exists(kEngine)) GTEST_SKIP() << "needs the engine library at " << kEngine;
+    SMELT_NEED("engine", kEngine);
     TempFolderTest::SetUp();
     out_ = folder_ / "out";
   }

@@ -24,6 +24,7 @@
 #include "smelt/convert.h"
 #include "smelt/manifest.h"
 #include "smelt/validate.h"
+#include "need.h"
 #include "temp_folder.h"
 
 namespace smelt {
@@ -46,7 +47,7 @@ void write_file(const fs::path& path, const std::string& bytes) { std::ofstream(
 class PlantedFaultTest : public TempFolderTest {
  protected:
   void SetUp() override {
-    if (!fs::exists(kEngine)) GTEST_SKIP() << "needs the engine library at " << kEngine;
+    SMELT_NEED("engine", kEngine);
     TempFolderTest::SetUp();
     out_ = folder_ / "out";
     fs::create_directory(out_);

@@ -14,11 +14,15 @@ has_engine=false
 if [ -f "$engine" ]; then
   has_engine=true
   export SMELT_ENGINE=$engine
+elif [[ " ${SMELT_TESTS_REQUIRE:-} " == *" engine "* ]]; then
+  echo "FAIL engine: this run promises the engine, and there is no $engine"
+  exit 1
 fi
 
 fail() {
   echo "FAIL $1: $2"
-  cat "$work/stdout" "$work/stderr" 2>/dev/null || true
+  local file
+  for file in "$work/stdout" "$work/stderr"; do if [ -f "$file" ]; then cat "$file"; fi; done
   exit 1
 }
 

@@ -16,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include "need.h"
 #include "temp_folder.h"
 
 namespace smelt::engine {
@@ -71,7 +72,7 @@ class EngineTest : public TempFolderTest {
  protected:
   void SetUp() override {
     TempFolderTest::SetUp();
-    if (!std::filesystem::exists(kLibrary)) GTEST_SKIP() << "no engine library at " << kLibrary;
+    SMELT_NEED("engine", kLibrary);
     // Where the engine's telemetry would keep its files; it holds its peace on build machines (CI), which would hide it.
     std::filesystem::create_directory(folder_ / "cache");
     ASSERT_EQ(::setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1), 0);

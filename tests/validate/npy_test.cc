@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "need.h"
 #include "temp_folder.h"
 
 namespace smelt::parity {
@@ -350,9 +351,8 @@ TEST_F(Npz, OtherFiles) {
   EXPECT_EQ(read_npy(folder_ / "none", {}).error().code(), ErrorCode::kReadFailed);
 }
 
-TEST_F(Npz, Corpus) {
-  const std::filesystem::path path = std::filesystem::path(SMELT_CORPUS) / "trained/digits_cnn/eval.npz";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no corpus";
+TEST_F(Npz, EvaluationSet) {
+  const std::filesystem::path path = std::filesystem::path(SMELT_FIXTURES) / "models/digits_cnn/eval.npz";
   const auto entries = read_npz(path, {});
   ASSERT_TRUE(entries.ok()) << entries.error().to_string();
   ASSERT_EQ(entries->size(), 2U);
@@ -365,7 +365,7 @@ TEST_F(Npz, Corpus) {
 }
 
 TEST_F(Npz, WholeCorpusReads) {
-  if (!std::filesystem::exists(SMELT_CORPUS)) GTEST_SKIP() << "no corpus";
+  SMELT_NEED("corpus", SMELT_CORPUS);
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(SMELT_CORPUS)) {
     if (entry.path().extension() != ".npz") continue;

@@ -320,9 +320,8 @@ TEST_F(Files, NpyFolder) {
   EXPECT_NE(error.message().find("ids, label, unused, x"), std::string::npos);
 }
 
-TEST_F(Files, Corpus) {
-  const std::filesystem::path path = std::filesystem::path(SMELT_CORPUS) / "trained/digits_cnn/eval.npz";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no corpus";
+TEST_F(Files, EvaluationSet) {
+  const std::filesystem::path path = std::filesystem::path(SMELT_FIXTURES) / "models/digits_cnn/eval.npz";
   const auto source = samples_from(path, {}, {{.name = "image", .dtype = DType::kF32, .shape = {1, 1, 8, 8}}}, 0);
   ASSERT_TRUE(source.ok()) << source.error().to_string();
   EXPECT_EQ((*source)->count(), 597U);
