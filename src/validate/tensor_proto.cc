@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/mapped_file.h"
+#include "base/proto_reader.h"
 
 namespace smelt::parity {
 namespace {
@@ -21,7 +23,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxNameBytes = 64 * 1024;
 
-enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+using proto::Field;
+using enum proto::WireType;
 
 // Fields of TensorProto.
 constexpr std::uint32_t kDims = 1, kDataType = 2, kSegment = 3, kFloatData = 4, kInt32Data = 5, kStringData = 6, kInt64Data = 7,
@@ -55,14 +58,6 @@ constexpr std::array<TypeRow, 15> kTypes{{
     {22, DType::kI4, kInt32Data, 0, 255},
 }};
 
-struct Field {
-  std::uint32_t number = 0;
-  std::uint32_t wire = 0;
-  std::uint64_t offset = 0;           ///< of the tag
-  std::uint64_t value = 0;            ///< of a varint
-  std::span<const std::byte> body{};  ///< of any other
-};
-
 std::uint32_t wire_of(std::uint32_t member) {
   return member == kFloatData ? kFixed32 : member == kDoubleData ? kFixed64 : kVarint;
 }
@@ -73,15 +68,15 @@ bool is_data(std::uint32_t number) {
 }
 
 /// Two passes: the type, the shape and which member holds the data; then the data, which may stand before them.
-class Reader {
+class Reader : private proto::Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& file, const NpyLimits& limits)
-      : bytes_(bytes), file_(file), limits_(limits) {}
+      : proto::Reader(bytes, file, "ONNX", "is the file an ONNX tensor?"), limits_(limits) {}
 
   Result<ProtoTensor> read() {
-    SMELT_RETURN_IF_ERROR(each_field([&](const Field& field) { return describe(field); }));
+    SMELT_RETURN_IF_ERROR(each_field(bytes_, [&](const Field& field) { return describe(field); }));
     SMELT_RETURN_IF_ERROR(measure());
-    SMELT_RETURN_IF_ERROR(each_field([&](const Field& field) -> Status {
+    SMELT_RETURN_IF_ERROR(each_field(bytes_, [&](const Field& field) -> Status {
       if (!is_data(field.number)) return {};
       return field.number == kRawData ? raw_data(field) : typed_data(field);
     }));
@@ -98,80 +93,18 @@ class Reader {
   }
 
  private:
-  [[nodiscard]] Error error(ErrorCode code, std::uint64_t offset, std::string message) const {
-    return Error(code, std::move(message)).at({.file = file_, .byte_offset = offset});
-  }
-  [[nodiscard]] Error malformed(const Field& field, std::string message) const {
-    return error(ErrorCode::kMalformedInput, field.offset, std::move(message));
-  }
-
-  /// Reads a varint at `at`, advancing it, before `end`.
-  Status varint(std::uint64_t& at, std::uint64_t end, std::uint64_t& value) const {
-    const std::uint64_t start = at;
-    value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-      if (at == end) return error(ErrorCode::kTruncatedInput, start, "a number reaches past the end");
-      const auto byte = std::to_integer<std::uint64_t>(bytes_[at++]);
-      if (shift == 63 && byte > 1) break;
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return {};
-    }
-    return error(ErrorCode::kMalformedInput, start, "a number is longer than 64 bits");
-  }
-
-  /// Calls `visit` with every field. Stops at the first error.
-  template <typename Visit>
-  Status each_field(const Visit& visit) const {
-    for (std::uint64_t at = 0; at != bytes_.size();) {
-      Field field{.offset = at};
-      std::uint64_t tag = 0;
-      SMELT_RETURN_IF_ERROR(varint(at, bytes_.size(), tag));
-      if (tag > std::numeric_limits<std::uint32_t>::max() || tag >> 3 == 0) {
-        return malformed(field, fmt::format("field tag {} is not one of protobuf's", tag)).hint("is the file an ONNX tensor?");
-      }
-      field.number = static_cast<std::uint32_t>(tag >> 3);
-      field.wire = static_cast<std::uint32_t>(tag & 7);
-      if (field.wire == kVarint) {
-        SMELT_RETURN_IF_ERROR(varint(at, bytes_.size(), field.value));
-      } else {
-        std::uint64_t size = field.wire == kFixed32 ? 4 : 8;
-        if (field.wire == kBytes) {
-          SMELT_RETURN_IF_ERROR(varint(at, bytes_.size(), size));
-        } else if (field.wire != kFixed32 && field.wire != kFixed64) {
-          return malformed(field, fmt::format("wire type {} never occurs in ONNX", field.wire));
-        }
-        if (size > bytes_.size() - at) {
-          return error(ErrorCode::kTruncatedInput, field.offset,
-                       fmt::format("field {} needs {} bytes, {} remain", field.number, size, bytes_.size() - at));
-        }
-        field.body = bytes_.subspan(at, size);
-        at += size;
-      }
-      SMELT_RETURN_IF_ERROR(visit(field));
-    }
-    return {};
-  }
-
   /// Calls `visit` with the 64 bits of each element of a repeated number, packed or alone.
   template <typename Visit>
   Status each_element(const Field& field, std::uint32_t wire, const Visit& visit) const {
-    if (field.wire != kBytes && field.wire != wire) {
-      return malformed(field, fmt::format("field {} has wire type {}, not {}", field.number, field.wire, wire));
-    }
-    if (field.wire == kVarint) return visit(field.value);
-    const std::uint64_t begin = static_cast<std::uint64_t>(field.body.data() - bytes_.data());
-    const std::uint64_t end = begin + field.body.size();
+    if (wire == kVarint) return each_varint(field, visit);
+    if (field.wire != wire) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
     const std::size_t width = wire == kFixed32 ? 4 : 8;
-    if (wire != kVarint && field.body.size() % width != 0) {
+    if (field.body.size() % width != 0) {
       return malformed(field, fmt::format("{} bytes are not a whole number of {}-byte elements", field.body.size(), width));
     }
-    for (std::uint64_t at = begin; at != end;) {
+    for (std::size_t at = 0; at < field.body.size(); at += width) {
       std::uint64_t value = 0;
-      if (wire == kVarint) {
-        SMELT_RETURN_IF_ERROR(varint(at, end, value));
-      } else {
-        for (std::size_t i = 0; i < width; ++i) value |= std::to_integer<std::uint64_t>(bytes_[at++]) << (8 * i);
-      }
+      std::memcpy(&value, field.body.data() + at, width);  // both little-endian
       SMELT_RETURN_IF_ERROR(visit(value));
     }
     return {};
@@ -279,8 +212,6 @@ class Reader {
     });
   }
 
-  std::span<const std::byte> bytes_;
-  const std::string& file_;
   const NpyLimits& limits_;
   ProtoTensor out_;
   const TypeRow* type_ = nullptr;

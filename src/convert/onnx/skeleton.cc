@@ -7,8 +7,13 @@
 
 #include <fmt/format.h>
 
+#include "base/proto_reader.h"
+
 namespace smelt::onnx_format {
 namespace {
+
+using proto::Field;
+using enum proto::WireType;
 
 enum class Kind : std::uint8_t {
   kModel, kOpset, kGraph, kNode, kAttribute, kTensor, kEntry, kSparse, kValueInfo, kType, kTensorType, kShape, kDim, kElement,
@@ -89,10 +94,10 @@ KindRows rows_of(Kind kind) {
 
 /// Copies a ModelProto without payloads, in one pass. Lengths of messages are written as varints of five bytes, so that they
 /// can be filled in when the message is through.
-class Elider {
+class Elider : private proto::Reader {
  public:
   Elider(std::span<const std::byte> bytes, const std::string& file, const Limits& limits)
-      : bytes_(bytes), file_(file), limits_(limits), budget_(std::min(limits.max_structure_bytes, kMaxSkeleton)) {}
+      : proto::Reader(bytes, file, "ONNX", ""), limits_(limits), budget_(std::min(limits.max_structure_bytes, kMaxSkeleton)) {}
 
   Result<Skeleton> run() {
     SMELT_RETURN_IF_ERROR(message(bytes_, Kind::kModel, 1));
@@ -100,68 +105,10 @@ class Elider {
   }
 
  private:
-  struct Field {
-    std::uint32_t number = 0, wire = 0;
-    std::span<const std::byte> whole{};  ///< with its tag and length
-    std::span<const std::byte> body{};
-  };
-
-  [[nodiscard]] Error error(ErrorCode code, const std::byte* position, std::string message) const {
-    return Error(code, std::move(message)).at({.file = file_, .byte_offset = static_cast<std::uint64_t>(position - bytes_.data())});
-  }
-
-  Status varint(const std::byte*& in, const std::byte* end, std::uint64_t& value) const {
-    const std::byte* const start = in;
-    value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-      if (in == end) return error(ErrorCode::kTruncatedInput, start, "a number reaches past the end of its message");
-      const auto byte = std::to_integer<std::uint64_t>(*in++);
-      if (shift == 63 && byte > 1) break;
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return {};
-    }
-    return error(ErrorCode::kMalformedInput, start, "a number is longer than 64 bits");
-  }
-
-  /// Reads the field at `in`, advancing it.
-  Status next(const std::byte*& in, const std::byte* end, Field& field) const {
-    const std::byte* const start = in;
-    std::uint64_t tag = 0, length = 0;
-    SMELT_RETURN_IF_ERROR(varint(in, end, tag));
-    if (tag > std::numeric_limits<std::uint32_t>::max() || tag >> 3 == 0) {
-      return error(ErrorCode::kMalformedInput, start, fmt::format("field tag {} is not one of protobuf's", tag));
-    }
-    field.number = static_cast<std::uint32_t>(tag >> 3);
-    field.wire = static_cast<std::uint32_t>(tag & 7);
-    const std::byte* body = in;
-    switch (field.wire) {
-      case 0: {
-        SMELT_RETURN_IF_ERROR(varint(in, end, length));
-        length = static_cast<std::uint64_t>(in - body);
-        in = body;
-        break;
-      }
-      case 1: length = 8; break;
-      case 2:
-        SMELT_RETURN_IF_ERROR(varint(in, end, length));
-        body = in;
-        break;
-      case 5: length = 4; break;
-      default: return error(ErrorCode::kMalformedInput, start, fmt::format("wire type {} never occurs in ONNX", field.wire));
-    }
-    if (const auto left = static_cast<std::uint64_t>(end - in); length > left) {
-      return error(ErrorCode::kTruncatedInput, start, fmt::format("field {} needs {} bytes, {} remain", field.number, length, left));
-    }
-    in += length;
-    field.body = {body, static_cast<std::size_t>(length)};
-    field.whole = {start, in};
-    return {};
-  }
-
   /// Takes `bytes` from the budget for structure, before they are allocated.
   Status charge(const Field& field, std::uint64_t bytes) {
     if (bytes > budget_ - charged_) {
-      return error(ErrorCode::kLimitReached, field.whole.data(),
+      return error(ErrorCode::kLimitReached, field.offset,
                    fmt::format("the structure, without weights, needs more than {} bytes", budget_));
     }
     charged_ += bytes;
@@ -170,47 +117,47 @@ class Elider {
 
   static bool fits(Form form, std::uint32_t wire) {
     switch (form) {
-      case Form::kVarint: return wire == 0;
-      case Form::kFixed32: return wire == 5;
+      case Form::kVarint: return wire == kVarint;
+      case Form::kFixed32: return wire == kFixed32;
       case Form::kText:
       case Form::kPayloadBytes:
-      case Form::kMessage: return wire == 2;
+      case Form::kMessage: return wire == kBytes;
       case Form::kVarints:
-      case Form::kPayloadVarint: return wire == 0 || wire == 2;
+      case Form::kPayloadVarint: return wire == kVarint || wire == kBytes;
       case Form::kFloats:
-      case Form::kPayload32: return wire == 5 || wire == 2;
-      case Form::kPayload64: return wire == 1 || wire == 2;
+      case Form::kPayload32: return wire == kFixed32 || wire == kBytes;
+      case Form::kPayload64: return wire == kFixed64 || wire == kBytes;
     }
     return false;
   }
 
   Status message(std::span<const std::byte> body, Kind kind, int depth) {
-    const std::span<const Row> rows = rows_of(kind).rows;
     Elided payload;
-    const std::byte* in = body.data();
-    for (const std::byte* const end = in + body.size(); in != end;) {
-      Field field;
-      SMELT_RETURN_IF_ERROR(next(in, end, field));
-      const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.number == field.number; });
-      if (row == rows.end()) continue;
-      if (!fits(row->form, field.wire)) {
-        return error(ErrorCode::kMalformedInput, field.whole.data(), fmt::format("field {} has wire type {}", field.number, field.wire));
-      }
-      switch (row->form) {
-        case Form::kMessage: SMELT_RETURN_IF_ERROR(nested(field, row->child, depth)); break;
-        case Form::kPayload32:
-        case Form::kPayload64:
-        case Form::kPayloadVarint:
-        case Form::kPayloadBytes: SMELT_RETURN_IF_ERROR(leave_out(field, payload)); break;
-        case Form::kVarints: SMELT_RETURN_IF_ERROR(keep(field, sizeof(std::int64_t) * field.body.size())); break;
-        default: SMELT_RETURN_IF_ERROR(keep(field, sizeof(std::string) + field.body.size())); break;
-      }
-      if (kind == Kind::kEntry && row->form == Form::kText && text(field.body).substr(0, kMarker.size()) == kMarker) {
-        return error(ErrorCode::kMalformedInput, field.whole.data(), fmt::format("external data begins with \"{}\"", kMarker));
-      }
-    }
+    SMELT_RETURN_IF_ERROR(each_field(body, [&](const Field& field) { return copy(field, kind, depth, payload); }));
     if (payload.field != 0) mark(std::move(payload));
     return {};
+  }
+
+  /// One field of a message of `kind`: kept, gone through, or, where it is a payload, left out.
+  Status copy(const Field& field, Kind kind, int depth, Elided& payload) {
+    const std::span<const Row> rows = rows_of(kind).rows;
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.number == field.number; });
+    if (row == rows.end()) return {};
+    if (!fits(row->form, field.wire)) {
+      return malformed(field, fmt::format("field {} has wire type {}", field.number, field.wire));
+    }
+    if (kind == Kind::kEntry && row->form == Form::kText && text(field.body).substr(0, kMarker.size()) == kMarker) {
+      return malformed(field, fmt::format("external data begins with \"{}\"", kMarker));
+    }
+    switch (row->form) {
+      case Form::kMessage: return nested(field, row->child, depth);
+      case Form::kPayload32:
+      case Form::kPayload64:
+      case Form::kPayloadVarint:
+      case Form::kPayloadBytes: return leave_out(field, payload);
+      case Form::kVarints: return keep(field, sizeof(std::int64_t) * field.body.size());
+      default: return keep(field, sizeof(std::string) + field.body.size());
+    }
   }
 
   static std::string_view text(std::span<const std::byte> body) {
@@ -224,7 +171,7 @@ class Elider {
   }
 
   Status nested(const Field& field, Kind kind, int depth) {
-    if (depth >= max_message_depth(limits_)) return error(ErrorCode::kLimitReached, field.whole.data(), "messages are nested too deep");
+    if (depth >= max_message_depth(limits_)) return error(ErrorCode::kLimitReached, field.offset, "messages are nested too deep");
     SMELT_RETURN_IF_ERROR(charge(field, rows_of(kind).size + sizeof(void*)));
     put_varint(field.number << 3 | 2);
     const std::size_t at = out_.bytes.size();
@@ -238,13 +185,12 @@ class Elider {
   Status leave_out(const Field& field, Elided& payload) {
     const auto number = static_cast<int>(field.number);
     if (payload.field != 0 && payload.field != number) {
-      return error(ErrorCode::kMalformedInput, field.whole.data(), fmt::format("a tensor has data in fields {} and {}", payload.field, number));
+      return malformed(field, fmt::format("a tensor has data in fields {} and {}", payload.field, number));
     }
-    if (payload.field == 9) return error(ErrorCode::kMalformedInput, field.whole.data(), "a tensor has raw_data twice");
+    if (payload.field == 9) return malformed(field, "a tensor has raw_data twice");
     SMELT_RETURN_IF_ERROR(charge(field, sizeof(Payload)));
     payload.field = number;
-    const std::byte* const start = field.body.empty() ? field.whole.data() : field.body.data();
-    payload.runs.push_back({.offset = static_cast<std::uint64_t>(start - bytes_.data()), .length = field.body.size()});
+    payload.runs.push_back({.offset = field.body.empty() ? field.offset : offset_of(field.body.data()), .length = field.body.size()});
     return {};
   }
 
@@ -263,8 +209,6 @@ class Elider {
 
   static constexpr std::uint64_t kMaxSkeleton = std::uint64_t{1} << 30;  // protobuf ends at 2 GiB
 
-  std::span<const std::byte> bytes_;
-  const std::string& file_;
   const Limits& limits_;
   std::uint64_t budget_;  ///< more than the skeleton's own bytes: objects are larger than their wire form
   std::uint64_t charged_ = 0;

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "base/proto_reader.h"
+
 namespace smelt::onnx_format {
 namespace {
 
@@ -31,21 +33,13 @@ constexpr std::array<DataTypeRow, 27> kDataTypes{{
 }};
 constexpr int kStringType = 8;
 
-enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+using proto::Field;
+using enum proto::WireType;
 
-/// One field of a message: its number, and its value as a number and as a range of bytes.
-struct Field {
-  std::uint32_t number = 0;
-  std::uint32_t wire = 0;
-  std::uint64_t offset = 0;           ///< of the tag, from the start of the file
-  std::uint64_t value = 0;            ///< of a varint
-  std::span<const std::byte> body{};  ///< the bytes of the value; of a length-delimited one, without its length
-};
-
-class Reader {
+class Reader : private proto::Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& file, const Limits& limits)
-      : bytes_(bytes), file_(file), limits_(limits) {}
+      : proto::Reader(bytes, file, "ONNX", "the file is damaged, or not an ONNX model"), limits_(limits) {}
 
   Result<Model> model() {
     Model model;
@@ -76,95 +70,6 @@ class Reader {
   }
 
  private:
-  [[nodiscard]] std::uint64_t offset_of(const std::byte* position) const {
-    return static_cast<std::uint64_t>(position - bytes_.data());
-  }
-
-  [[nodiscard]] Error error(ErrorCode code, std::uint64_t offset, std::string message) const {
-    return Error(code, std::move(message)).at({.file = file_, .byte_offset = offset});
-  }
-  [[nodiscard]] Error malformed(const Field& field, std::string message) const {
-    return error(ErrorCode::kMalformedInput, field.offset, std::move(message));
-  }
-
-  /// Reads a varint at `in`, advancing it. `end` is the end of the enclosing message.
-  Status varint(const std::byte*& in, const std::byte* end, std::uint64_t& value) const {
-    value = 0;
-    const std::byte* start = in;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-      if (in == end) {
-        return error(ErrorCode::kTruncatedInput, offset_of(start), "a number reaches past the end of its message")
-            .hint("the file may be a partial download; compare its size with the publisher's");
-      }
-      const auto byte = std::to_integer<std::uint64_t>(*in++);
-      if (shift == 63 && byte > 1) break;
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return {};
-    }
-    return error(ErrorCode::kMalformedInput, offset_of(start), "a number is longer than 64 bits");
-  }
-
-  /// Calls `visit` with every field of a message. Stops at the first error.
-  template <typename Visit>
-  Status each_field(std::span<const std::byte> message, const Visit& visit) {
-    const std::byte* in = message.data();
-    const std::byte* const end = in + message.size();
-    while (in != end) {
-      Field field;
-      field.offset = offset_of(in);
-      std::uint64_t tag = 0;
-      SMELT_RETURN_IF_ERROR(varint(in, end, tag));
-      if (tag > std::numeric_limits<std::uint32_t>::max() || tag >> 3 == 0) {
-        return malformed(field, fmt::format("field tag {} is not one of protobuf's", tag))
-            .hint("the file is damaged, or not an ONNX model");
-      }
-      field.number = static_cast<std::uint32_t>(tag >> 3);
-      field.wire = static_cast<std::uint32_t>(tag & 7);
-      const auto remaining = static_cast<std::uint64_t>(end - in);
-      switch (field.wire) {
-        case kVarint: {
-          const std::byte* const start = in;
-          SMELT_RETURN_IF_ERROR(varint(in, end, field.value));
-          field.body = {start, in};
-          break;
-        }
-        case kFixed32:
-        case kFixed64: {
-          const std::size_t size = field.wire == kFixed32 ? 4 : 8;
-          if (remaining < size) {
-            return error(ErrorCode::kTruncatedInput, field.offset,
-                         fmt::format("a field needs {} bytes, {} remain", size, remaining));
-          }
-          field.body = {in, size};
-          in += size;
-          break;
-        }
-        case kBytes: {
-          std::uint64_t length = 0;
-          SMELT_RETURN_IF_ERROR(varint(in, end, length));
-          const auto left = static_cast<std::uint64_t>(end - in);
-          if (length > left) {
-            return error(ErrorCode::kTruncatedInput, field.offset,
-                         fmt::format("field {} needs {} bytes, {} remain", field.number, length, left))
-                .hint("the file may be a partial download; compare its size with the publisher's");
-          }
-          field.body = {in, static_cast<std::size_t>(length)};
-          in += length;
-          break;
-        }
-        default:
-          return malformed(field, fmt::format("wire type {} never occurs in ONNX", field.wire));
-      }
-      SMELT_RETURN_IF_ERROR(visit(field));
-    }
-    return {};
-  }
-
-  Status expect(const Field& field, std::uint32_t wire) const {
-    if (field.wire == wire) return {};
-    return malformed(field, fmt::format("field {} has wire type {}, not {}", field.number, field.wire, wire));
-  }
-
   Status integer(const Field& field, std::int64_t& out) const {
     SMELT_RETURN_IF_ERROR(expect(field, kVarint));
     out = static_cast<std::int64_t>(field.value);
@@ -223,8 +128,7 @@ class Reader {
   }
 
   Status opset(const Field& outer, OpsetImport& out) {
-    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
-    return each_field(outer.body, [&](const Field& field) -> Status {
+    return each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return name(field, out.domain);
         case 2: return integer(field, out.version);
@@ -258,8 +162,7 @@ class Reader {
   }
 
   Status node(const Field& outer, Node& out, int depth) {
-    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
-    SMELT_RETURN_IF_ERROR(each_field(outer.body, [&](const Field& field) -> Status {
+    SMELT_RETURN_IF_ERROR(each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return name_list(field, out.inputs);
         case 2: return name_list(field, out.outputs);
@@ -275,8 +178,7 @@ class Reader {
   }
 
   Status attribute(const Field& outer, Attribute& out, int depth) {
-    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
-    return each_field(outer.body, [&](const Field& field) -> Status {
+    return each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return name(field, out.name);
         case 2: return real(field, out.f.emplace());
@@ -320,16 +222,11 @@ class Reader {
 
   /// One element of a repeated int64, or a packed run of them.
   Status integers(const Field& field, std::vector<std::int64_t>& out) {
-    if (field.wire != kVarint) SMELT_RETURN_IF_ERROR(expect(field, kBytes));
-    const std::byte* in = field.body.data();
-    const std::byte* const end = in + field.body.size();
-    while (in != end) {
-      std::uint64_t value = 0;
-      SMELT_RETURN_IF_ERROR(varint(in, end, value));
+    return each_varint(field, [&](std::uint64_t value) -> Status {
       SMELT_RETURN_IF_ERROR(charge(field, sizeof value));
       out.push_back(static_cast<std::int64_t>(value));
-    }
-    return {};
+      return {};
+    });
   }
 
   Status tensor(const Field& outer, Tensor& out) {
@@ -493,13 +390,11 @@ class Reader {
   }
 
   Status value_info(const Field& outer, ValueInfo& out) {
-    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
-    return each_field(outer.body, [&](const Field& field) -> Status {
+    return each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return name(field, out.name);
         case 2:
-          SMELT_RETURN_IF_ERROR(expect(field, kBytes));
-          return each_field(field.body, [&](const Field& type) -> Status {
+          return each_field(field, [&](const Field& type) -> Status {
             return type.number == 1 ? tensor_type(type, out) : Status();
           });
         default: return {};
@@ -508,8 +403,7 @@ class Reader {
   }
 
   Status tensor_type(const Field& outer, ValueInfo& out) {
-    SMELT_RETURN_IF_ERROR(expect(outer, kBytes));
-    return each_field(outer.body, [&](const Field& field) -> Status {
+    return each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
         case 1: return small_integer(field, static_cast<int>(kDataTypes.size()), out.elem_type);
         case 2:
@@ -547,8 +441,6 @@ class Reader {
     return {};
   }
 
-  std::span<const std::byte> bytes_;
-  const std::string& file_;
   const Limits& limits_;
   std::uint64_t nodes_ = 0;
   std::uint64_t structure_bytes_ = 0;
