@@ -9,17 +9,6 @@
 namespace smelt::eval {
 namespace {
 
-template <typename T>
-std::vector<std::int64_t> widen(std::span<const std::byte> bytes) {
-  std::vector<std::int64_t> out(bytes.size() / sizeof(T));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    T value;
-    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    out[i] = static_cast<std::int64_t>(value);
-  }
-  return out;
-}
-
 template <typename T, typename Values, typename Convert>
 void narrow(HostTensor& out, Values values, Convert convert) {
   SMELT_CHECK(out.bytes.size() == values.size() * sizeof(T));
@@ -63,31 +52,6 @@ std::vector<std::byte> pack_nibbles(std::span<const std::int64_t> values) {
 }  // namespace
 
 Error invalid(std::string message) { return Error(ErrorCode::kInvalidArgument, std::move(message)); }
-
-std::vector<std::int64_t> load_integers(const HostTensor& tensor) {
-  switch (tensor.dtype) {
-    case DType::kI8: return widen<std::int8_t>(tensor.bytes);
-    case DType::kU8: return widen<std::uint8_t>(tensor.bytes);
-    case DType::kI16: return widen<std::int16_t>(tensor.bytes);
-    case DType::kU16: return widen<std::uint16_t>(tensor.bytes);
-    case DType::kI32: return widen<std::int32_t>(tensor.bytes);
-    case DType::kU32: return widen<std::uint32_t>(tensor.bytes);
-    case DType::kI64: return widen<std::int64_t>(tensor.bytes);
-    case DType::kU64: return widen<std::uint64_t>(tensor.bytes);
-    case DType::kI4:
-    case DType::kU4: return load_integers(unpack_4_bit(tensor));
-    case DType::kBool: {
-      std::vector<std::int64_t> values = widen<std::uint8_t>(tensor.bytes);
-      for (std::int64_t& value : values) value = value != 0 ? 1 : 0;
-      return values;
-    }
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kF64: break;
-  }
-  SMELT_CHECK(false);
-}
 
 void store(HostTensor& out, std::span<const double> values) {
   switch (out.dtype) {
@@ -174,16 +138,12 @@ std::vector<std::int64_t> broadcast_strides(std::span<const std::int64_t> from, 
 
 HostTensor unpack_4_bit(const HostTensor& tensor) {
   if (!is_4_bit(tensor.dtype)) return tensor;
-  const bool is_signed = tensor.dtype == DType::kI4;
-  HostTensor out{.dtype = is_signed ? DType::kI8 : DType::kU8, .shape = tensor.shape, .bytes = {}};
+  HostTensor out{.dtype = tensor.dtype == DType::kI4 ? DType::kI8 : DType::kU8, .shape = tensor.shape, .bytes = {}};
   out.bytes.resize(extent_product(tensor.shape, 0, tensor.shape.size()));
-  for (std::size_t i = 0; i < out.bytes.size(); ++i) {
-    const int nibble = std::to_integer<int>(tensor.bytes[i / 2] >> (i % 2 * 4)) & 15;
-    out.bytes[i] = static_cast<std::byte>(is_signed && nibble > 7 ? nibble - 16 : nibble);
-  }
+  store(out, to_int64s(tensor));
   return out;
 }
 
-void pack_4_bit(const HostTensor& whole, HostTensor& out) { store(out, load_integers(whole)); }
+void pack_4_bit(const HostTensor& whole, HostTensor& out) { store(out, to_int64s(whole)); }
 
 }  // namespace smelt::eval

@@ -13,13 +13,13 @@
 namespace smelt {
 namespace {
 
-template <typename T>
-std::vector<double> widen(std::span<const std::byte> bytes) {
-  std::vector<double> out(bytes.size() / sizeof(T));
+template <typename To, typename From>
+std::vector<To> widen(std::span<const std::byte> bytes) {
+  std::vector<To> out(bytes.size() / sizeof(From));
   for (std::size_t i = 0; i < out.size(); ++i) {
-    T value;
-    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    out[i] = static_cast<double>(value);
+    From value;
+    std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
+    out[i] = static_cast<To>(value);
   }
   return out;
 }
@@ -36,13 +36,39 @@ std::vector<double> widen_16(std::span<const std::byte> bytes, bool is_bfloat) {
 }
 
 /// 4-bit elements, two a byte, the first in the low half.
-std::vector<double> widen_4(std::span<const std::byte> bytes, std::size_t count, bool is_signed) {
-  std::vector<double> out(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const int nibble = std::to_integer<int>(bytes[i / 2] >> (i % 2 * 4)) & 15;
-    out[i] = is_signed && nibble > 7 ? nibble - 16 : nibble;
+template <typename To>
+std::vector<To> widen_4(const HostTensor& tensor) {
+  const Result<std::int64_t> count = element_count(tensor.shape);
+  SMELT_CHECK(count.ok());
+  std::vector<To> out(static_cast<std::size_t>(*count));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int nibble = std::to_integer<int>(tensor.bytes[i / 2] >> (i % 2 * 4)) & 15;
+    out[i] = static_cast<To>(tensor.dtype == DType::kI4 && nibble > 7 ? nibble - 16 : nibble);
   }
   return out;
+}
+
+/// The elements of an integer or bool tensor.
+template <typename To>
+std::vector<To> widen_integers(const HostTensor& tensor) {
+  switch (tensor.dtype) {
+    case DType::kI8: return widen<To, std::int8_t>(tensor.bytes);
+    case DType::kU8:
+    case DType::kBool: return widen<To, std::uint8_t>(tensor.bytes);
+    case DType::kI16: return widen<To, std::int16_t>(tensor.bytes);
+    case DType::kU16: return widen<To, std::uint16_t>(tensor.bytes);
+    case DType::kI32: return widen<To, std::int32_t>(tensor.bytes);
+    case DType::kU32: return widen<To, std::uint32_t>(tensor.bytes);
+    case DType::kI64: return widen<To, std::int64_t>(tensor.bytes);
+    case DType::kU64: return widen<To, std::uint64_t>(tensor.bytes);
+    case DType::kI4:
+    case DType::kU4: return widen_4<To>(tensor);
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kF64: break;
+  }
+  SMELT_CHECK(false);
 }
 
 template <typename T>
@@ -78,27 +104,20 @@ std::string type_text(DType dtype, std::span<const std::int64_t> shape) {
 
 std::vector<double> to_doubles(const HostTensor& tensor) {
   switch (tensor.dtype) {
-    case DType::kF32: return widen<float>(tensor.bytes);
-    case DType::kF64: return widen<double>(tensor.bytes);
+    case DType::kF32: return widen<double, float>(tensor.bytes);
+    case DType::kF64: return widen<double, double>(tensor.bytes);
     case DType::kF16: return widen_16(tensor.bytes, false);
     case DType::kBF16: return widen_16(tensor.bytes, true);
-    case DType::kI8: return widen<std::int8_t>(tensor.bytes);
-    case DType::kU8:
-    case DType::kBool: return widen<std::uint8_t>(tensor.bytes);
-    case DType::kI16: return widen<std::int16_t>(tensor.bytes);
-    case DType::kU16: return widen<std::uint16_t>(tensor.bytes);
-    case DType::kI32: return widen<std::int32_t>(tensor.bytes);
-    case DType::kU32: return widen<std::uint32_t>(tensor.bytes);
-    case DType::kI64: return widen<std::int64_t>(tensor.bytes);
-    case DType::kU64: return widen<std::uint64_t>(tensor.bytes);
-    case DType::kI4:
-    case DType::kU4: {
-      const Result<std::int64_t> count = element_count(tensor.shape);
-      SMELT_CHECK(count.ok());
-      return widen_4(tensor.bytes, static_cast<std::size_t>(*count), tensor.dtype == DType::kI4);
-    }
+    default: return widen_integers<double>(tensor);
   }
-  SMELT_CHECK(false);
+}
+
+std::vector<std::int64_t> to_int64s(const HostTensor& tensor) {
+  std::vector<std::int64_t> values = widen_integers<std::int64_t>(tensor);
+  if (tensor.dtype == DType::kBool) {
+    for (std::int64_t& value : values) value = value != 0 ? 1 : 0;
+  }
+  return values;
 }
 
 HostTensor f32_tensor(std::vector<std::int64_t> shape, std::span<const float> values) {

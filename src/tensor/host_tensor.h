@@ -29,6 +29,9 @@ struct HostTensor {
 /// The elements of a tensor of f16, bf16, f32, f64, any integer or bool, as doubles (64-bit integers over 2^53 round).
 [[nodiscard]] std::vector<double> to_doubles(const HostTensor& tensor);
 
+/// The elements of an integer or bool tensor, exact; u64 as its two's complement, bool as 0 or 1.
+[[nodiscard]] std::vector<std::int64_t> to_int64s(const HostTensor& tensor);
+
 /// A tensor of the float32 values, shape as given. The count must fit.
 [[nodiscard]] HostTensor f32_tensor(std::vector<std::int64_t> shape, std::span<const float> values);
 [[nodiscard]] HostTensor i64_tensor(std::vector<std::int64_t> shape, std::span<const std::int64_t> values);

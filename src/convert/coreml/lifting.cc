@@ -122,9 +122,7 @@ Result<std::vector<std::int64_t>> LiftContext::ints(std::string_view parameter) 
   SMELT_ASSIGN_OR_RETURN(const ConstantRef constant, blobs_.read(*found));
   if (!is_integer(constant->dtype)) return malformed(fmt::format("parameter \"{}\" is {}", parameter, name(constant->dtype)));
   SMELT_ASSIGN_OR_RETURN(const HostTensor tensor, load(*constant));
-  std::vector<std::int64_t> out;
-  for (const double number : to_doubles(tensor)) out.push_back(static_cast<std::int64_t>(number));
-  return out;
+  return to_int64s(tensor);
 }
 
 Result<std::vector<bool>> LiftContext::bools(std::string_view parameter) const {

@@ -50,14 +50,7 @@ Result<std::vector<std::int64_t>> NodeContext::constant_ints(std::size_t index, 
   SMELT_ASSIGN_OR_RETURN(const HostTensor tensor, constant(index, what));
   if (!is_integer(tensor.dtype)) return malformed(fmt::format("{} is {}, not an integer", what, name(tensor.dtype)));
   if (tensor.shape.size() > 1) return malformed(fmt::format("{} has rank {}, not 1", what, tensor.shape.size()));
-  std::vector<std::int64_t> out;
-  if (tensor.dtype == DType::kI64) {  // exact, where a double is not
-    out.resize(tensor.bytes.size() / sizeof(std::int64_t));
-    if (!out.empty()) std::memcpy(out.data(), tensor.bytes.data(), tensor.bytes.size());
-    return out;
-  }
-  for (const double value : to_doubles(tensor)) out.push_back(static_cast<std::int64_t>(value));
-  return out;
+  return to_int64s(tensor);
 }
 
 Result<double> NodeContext::constant_scalar(std::size_t index, std::string_view what) const {

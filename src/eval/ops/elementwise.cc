@@ -22,7 +22,7 @@ Status map_floats(const Frame& frame, Function function) {
 
 template <typename Function>
 Status map_integers(const Frame& frame, Function function) {
-  std::vector<std::int64_t> values = load_integers(frame.input(0));
+  std::vector<std::int64_t> values = to_int64s(frame.input(0));
   for (std::int64_t& value : values) value = function(value);
   store(frame.output(), values);
   return {};
@@ -181,7 +181,7 @@ double widen_integer(std::int64_t value, DType from) {
 }
 
 Status cast_integers(const Frame& frame, DType from, DType to) {
-  const std::vector<std::int64_t> values = load_integers(frame.input(0));
+  const std::vector<std::int64_t> values = to_int64s(frame.input(0));
   if (!is_float(to)) {
     store(frame.output(), values);  // discards the higher bits; to bool: not 0
     return {};
@@ -305,8 +305,8 @@ Status run_binary(OpKind kind, const Frame& frame) {
     store(frame.output(), floats);
     return {};
   }
-  const std::vector<std::int64_t> a = load_integers(frame.input(0));
-  const std::vector<std::int64_t> b = load_integers(frame.input(1));
+  const std::vector<std::int64_t> a = to_int64s(frame.input(0));
+  const std::vector<std::int64_t> b = to_int64s(frame.input(1));
   if (kind == OpKind::kDiv && std::ranges::find(b, 0) != b.end()) {
     return invalid(fmt::format("{} divided by 0", type_text(dtype, frame.input(0).shape)));
   }
@@ -316,7 +316,7 @@ Status run_binary(OpKind kind, const Frame& frame) {
 }
 
 Status run(const ir::Where&, const Frame& frame) {
-  const std::vector<std::int64_t> condition = load_integers(frame.input(0));
+  const std::vector<std::int64_t> condition = to_int64s(frame.input(0));
   const HostTensor a = unpack_4_bit(frame.input(1));
   const HostTensor b = unpack_4_bit(frame.input(2));
   const std::vector<std::int64_t>& shape = frame.output().shape;

@@ -28,15 +28,13 @@ struct Frame {
 
 // --- Elements (elements.cc) ---
 
-/// The elements of an integer or bool tensor; u64 as the two's complement of the same bits.
-[[nodiscard]] std::vector<std::int64_t> load_integers(const HostTensor& tensor);
 /// Fills the bytes of a float tensor, rounding each value once, half to even.
 void store(HostTensor& out, std::span<const double> values);
 /// Fills the bytes of an integer tensor, wrapping to its width, or of a bool one: not 0.
 void store(HostTensor& out, std::span<const std::int64_t> values);
-/// Lowest and highest value of an integer dtype, in the form of `load_integers`.
+/// Lowest and highest value of an integer dtype, in the form of `to_int64s`.
 [[nodiscard]] std::pair<std::int64_t, std::int64_t> integer_range(DType dtype);
-/// a < b, of integers in the form of `load_integers`.
+/// a < b, of integers in the form of `to_int64s`.
 [[nodiscard]] bool is_less(DType dtype, std::int64_t a, std::int64_t b);
 /// Quotient toward zero, wrapping. `b` is not 0.
 [[nodiscard]] std::int64_t divide(DType dtype, std::int64_t a, std::int64_t b);

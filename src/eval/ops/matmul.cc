@@ -27,7 +27,7 @@ void multiply(const T* x, Steps x_steps, const T* y, Steps y_steps, Extents exte
 }
 
 std::vector<std::uint64_t> load_wrapping(const HostTensor& tensor) {
-  const std::vector<std::int64_t> values = load_integers(tensor);
+  const std::vector<std::int64_t> values = to_int64s(tensor);
   return {values.begin(), values.end()};
 }
 

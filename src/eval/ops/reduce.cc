@@ -97,7 +97,7 @@ Result<std::vector<std::int64_t>> reduce_integers(const ir::Reduce& op, const Fr
   if (function == ReduceFunction::kMax) initial = integer_range(dtype).first;
   if (function == ReduceFunction::kMin) initial = integer_range(dtype).second;
   std::vector<std::int64_t> result(result_count(frame), initial);
-  fold(op, frame, load_integers(frame.input(0)), result, [function, dtype](std::int64_t sum, std::int64_t value) {
+  fold(op, frame, to_int64s(frame.input(0)), result, [function, dtype](std::int64_t sum, std::int64_t value) {
     switch (function) {
       case ReduceFunction::kMax: return is_less(dtype, sum, value) ? value : sum;
       case ReduceFunction::kMin: return is_less(dtype, value, sum) ? value : sum;

@@ -177,12 +177,12 @@ Status run(const ir::Slice& op, const Frame& frame) {
 }
 
 Status run(const ir::Gather& op, const Frame& frame) {
-  const std::vector<std::int64_t> indices = load_integers(frame.input(1));
+  const std::vector<std::int64_t> indices = to_int64s(frame.input(1));
   return on_whole_bytes(frame, [&op, &indices](const Frame& whole) { return gather(op, whole, indices); });
 }
 
 Status run(const ir::GatherNd& op, const Frame& frame) {
-  const std::vector<std::int64_t> indices = load_integers(frame.input(1));
+  const std::vector<std::int64_t> indices = to_int64s(frame.input(1));
   return on_whole_bytes(frame, [&op, &indices](const Frame& whole) { return gather_nd(op, whole, indices); });
 }
 

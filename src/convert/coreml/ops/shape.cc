@@ -170,7 +170,7 @@ Status lower_gather(const ir::Op& any, LowerContext& cx) {
   const std::int64_t extent = cx.type(0).shape[static_cast<std::size_t>(op.axis)].extent();
   if (cx.constant(1) != nullptr && cx.type(1).shape.empty()) {
     SMELT_ASSIGN_OR_RETURN(const HostTensor index, load(*cx.constant(1)));
-    return lower_gather_one(op, cx, static_cast<std::int64_t>(to_doubles(index).front()));
+    return lower_gather_one(op, cx, to_int64s(index).front());
   }
   if (cx.type(1).shape.empty()) return cx.unsupported("a scalar index that is not constant");
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
