@@ -58,13 +58,6 @@ std::string key_of(const MilValue& value) {
   return key;
 }
 
-MilOperation const_operation(const std::string& name, MilValue value) {
-  MilOperation operation{.type = "const", .inputs = {}, .outputs = {{name, value.type}}, .blocks = {}, .attributes = {}};
-  operation.attributes.emplace("name", string_value(name));
-  operation.attributes.emplace("val", std::move(value));
-  return operation;
-}
-
 }  // namespace
 
 std::string_view target_name(Target target) { return row(target).name; }
@@ -155,8 +148,7 @@ Result<std::string> FunctionBuilder::name_of(ir::ValueId id) {
   const ir::Value& value = graph_.value(id);
   SMELT_CHECK(value.constant != nullptr);  // everything else was bound by its producer
   SMELT_ASSIGN_OR_RETURN(MilValue data, weight_value(*value.constant));
-  const std::string name = names_.take(value.name.empty() ? "const" : value.name);
-  add(const_operation(name, std::move(data)));
+  const std::string name = add_constant(value.name.empty() ? "const" : value.name, std::move(data));
   bind(id, name);
   return name;
 }
@@ -174,11 +166,19 @@ Result<MilValue> FunctionBuilder::weight_value(const Constant& constant) {
   return value;
 }
 
+std::string FunctionBuilder::add_constant(std::string_view hint, MilValue value) {
+  std::string name = names_.take(hint);
+  MilOperation operation{.type = "const", .inputs = {}, .outputs = {{name, value.type}}, .blocks = {}, .attributes = {}};
+  operation.attributes.emplace("name", string_value(name));
+  operation.attributes.emplace("val", std::move(value));
+  add(std::move(operation));
+  return name;
+}
+
 std::string FunctionBuilder::parameter(std::string_view hint, MilValue value) {
   const std::string key = key_of(value);
   if (const auto found = parameters_.find(key); found != parameters_.end()) return found->second;
-  const std::string name = names_.take(fmt::format("{}_0", hint));
-  add(const_operation(name, std::move(value)));
+  const std::string name = add_constant(fmt::format("{}_0", hint), std::move(value));
   parameters_.emplace(key, name);
   return name;
 }

@@ -56,6 +56,8 @@ class FunctionBuilder {
   [[nodiscard]] Result<MilValue> weight_value(const Constant& constant);
   /// The name of a constant op that holds `value`; equal values share one.
   [[nodiscard]] std::string parameter(std::string_view hint, MilValue value);
+  /// Adds a constant op of its own and gives its name, `hint` made unique.
+  [[nodiscard]] std::string add_constant(std::string_view hint, MilValue value);
   void add(MilOperation operation) { block_.operations.push_back(std::move(operation)); }
 
  private:

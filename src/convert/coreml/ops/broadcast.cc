@@ -14,13 +14,16 @@ std::vector<std::int64_t> repeats(const Shape& from, const Shape& shape) {
   return reps;
 }
 
+std::string with_rank(LowerContext& cx, std::string x, const TensorType& type, std::size_t rank) {
+  if (type.shape.size() >= rank) return x;
+  std::vector<std::int64_t> extents(rank - type.shape.size(), 1);
+  for (const Dim dim : type.shape) extents.push_back(dim.extent());
+  return cx.step("reshape", {{"x", x}, {"shape", cx.param("shape", ints_value(extents))}}, {.dtype = type.dtype, .shape = to_shape(extents)});
+}
+
 std::string repeated(LowerContext& cx, std::string x, const TensorType& type, const Shape& shape) {
   const std::vector<std::int64_t> reps = repeats(type.shape, shape);
-  if (type.shape.size() < shape.size()) {
-    std::vector<std::int64_t> extents(shape.size() - type.shape.size(), 1);
-    for (const Dim dim : type.shape) extents.push_back(dim.extent());
-    x = cx.step("reshape", {{"x", x}, {"shape", cx.param("shape", ints_value(extents))}}, {.dtype = type.dtype, .shape = to_shape(extents)});
-  }
+  x = with_rank(cx, std::move(x), type, shape.size());
   if (std::all_of(reps.begin(), reps.end(), [](std::int64_t r) { return r == 1; })) return x;
   return cx.step("tile", {{"x", x}, {"reps", cx.param("reps", ints_value(reps))}}, {.dtype = type.dtype, .shape = shape});
 }

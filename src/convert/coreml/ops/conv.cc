@@ -4,38 +4,37 @@
 #include <fmt/format.h>
 
 #include "convert/coreml/lifting.h"
+#include "convert/coreml/ops/indexing.h"
 #include "convert/coreml/ops/window.h"
 
 namespace smelt::coreml_format {
 namespace {
 
-Status lower_conv(const ir::Op& any, LowerContext& cx) {
-  const auto& op = *any.as<ir::Conv>();
-  // MIL conv: a computed weight is not dilated; a computed bias is of CoreML7 and newer
-  const bool is_dilated = std::any_of(op.dilation.begin(), op.dilation.end(), [](std::int64_t d) { return d != 1; });
-  if (is_dilated && !cx.is_known(1)) return cx.unsupported("dilations with a weight that is not constant");
-  if (cx.target() < Target::kIos17 && cx.has(2) && !cx.is_known(2)) return cx.unsupported("a bias that is not constant needs ios17 or newer");
-  SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
-  SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
-  LowerContext::Inputs inputs{{"x", x},
-                              {"weight", weight},
-                              {"strides", cx.param("strides", ints_value(op.stride))},
-                              {"pad_type", cx.param("pad_type", string_value("custom"))},
-                              {"pad", cx.param("pad", ints_value(interleaved(op.pads_begin, op.pads_end)))},
-                              {"dilations", cx.param("dilations", ints_value(op.dilation))},
-                              {"groups", cx.param("groups", int_value(static_cast<std::int32_t>(op.groups)))}};
-  if (cx.has(2)) {
-    SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
-    inputs.emplace_back("bias", bias);
-  }
-  cx.emit("conv", inputs);
+/// The parameters that conv and conv_transpose share, the bias apart; `pads` in MIL's order.
+template <typename Op>
+LowerContext::Inputs conv_inputs(const Op& op, LowerContext& cx, std::string x, std::string weight, std::string_view pad_type,
+                                 const std::vector<std::int64_t>& pads) {
+  return {{"x", std::move(x)},
+          {"weight", std::move(weight)},
+          {"strides", cx.param("strides", ints_value(op.stride))},
+          {"pad_type", cx.param("pad_type", string_value(pad_type))},
+          {"pad", cx.param("pad", ints_value(pads))},
+          {"dilations", cx.param("dilations", ints_value(op.dilation))},
+          {"groups", cx.param("groups", int_value(static_cast<std::int32_t>(op.groups)))}};
+}
+
+Status add_bias(LowerContext& cx, LowerContext::Inputs& inputs) {
+  if (!cx.has(2)) return {};
+  SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
+  inputs.emplace_back("bias", bias);
   return {};
 }
 
-Status lift_conv(LiftContext& cx) {
+/// And back: the attributes, and the operands x, weight and, where there is one, bias.
+template <typename Op>
+Result<std::vector<ir::ValueId>> lift_parameters(LiftContext& cx, Op& op) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId weight, cx.operand("weight"));
-  ir::Conv op;
   SMELT_ASSIGN_OR_RETURN(op.stride, cx.ints("strides"));
   SMELT_ASSIGN_OR_RETURN(op.dilation, cx.ints("dilations"));
   SMELT_ASSIGN_OR_RETURN(op.groups, cx.integer("groups"));
@@ -47,18 +46,27 @@ Status lift_conv(LiftContext& cx) {
     SMELT_ASSIGN_OR_RETURN(const ir::ValueId bias, cx.operand("bias"));
     inputs.push_back(bias);
   }
-  return cx.define(cx.emit(std::move(op), std::move(inputs)));
+  return inputs;
 }
 
-LowerContext::Inputs transposed_inputs(const ir::ConvTranspose& op, LowerContext& cx, std::string x, std::string weight, bool is_whole) {
-  const std::vector<std::int64_t> none(op.stride.size(), 0);
-  return {{"x", std::move(x)},
-          {"weight", std::move(weight)},
-          {"strides", cx.param("strides", ints_value(op.stride))},
-          {"pad_type", cx.param("pad_type", string_value(is_whole ? "valid" : "custom"))},
-          {"pad", cx.param("pad", ints_value(is_whole ? interleaved(none, none) : interleaved(op.pads_begin, op.pads_end)))},
-          {"dilations", cx.param("dilations", ints_value(op.dilation))},
-          {"groups", cx.param("groups", int_value(static_cast<std::int32_t>(op.groups)))}};
+Status lower_conv(const ir::Op& any, LowerContext& cx) {
+  const auto& op = *any.as<ir::Conv>();
+  // MIL conv: a computed weight is not dilated; a computed bias is of CoreML7 and newer
+  const bool is_dilated = std::any_of(op.dilation.begin(), op.dilation.end(), [](std::int64_t d) { return d != 1; });
+  if (is_dilated && !cx.is_known(1)) return cx.unsupported("dilations with a weight that is not constant");
+  if (cx.target() < Target::kIos17 && cx.has(2) && !cx.is_known(2)) return cx.unsupported("a bias that is not constant needs ios17 or newer");
+  SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
+  SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
+  LowerContext::Inputs inputs = conv_inputs(op, cx, x, weight, "custom", interleaved(op.pads_begin, op.pads_end));
+  SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
+  cx.emit("conv", inputs);
+  return {};
+}
+
+Status lift_conv(LiftContext& cx) {
+  ir::Conv op;
+  SMELT_ASSIGN_OR_RETURN(std::vector<ir::ValueId> inputs, lift_parameters(cx, op));
+  return cx.define(cx.emit(std::move(op), std::move(inputs)));
 }
 
 /// Everything that the kernels reach, then the part that is wanted; zeros where they reach nothing come before the bias.
@@ -80,21 +88,13 @@ Status lower_transposed_in_parts(const ir::ConvTranspose& op, LowerContext& cx, 
     grows = grows || kept.shape[k + 2] != cx.result_type().shape[k + 2];
     cuts = cuts || kept.shape[k + 2] != full.shape[k + 2];
   }
-  LowerContext::Inputs inputs = transposed_inputs(op, cx, x, weight, true);
-  if (cx.has(2) && !grows) {
-    SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
-    inputs.emplace_back("bias", bias);
-  }
+  LowerContext::Inputs inputs = conv_inputs(op, cx, x, weight, "valid", std::vector<std::int64_t>(2 * axes, 0));
+  if (!grows) SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
   std::string part = cx.step("conv_transpose", inputs, full);
-  const std::vector<bool> no_mask(axes + 2, false);
   const auto slice = [&] {
-    return LowerContext::Inputs{{"x", part},
-                                {"begin", cx.param("begin", ints_value(begin))},
-                                {"end", cx.param("end", ints_value(end))},
-                                {"stride", cx.param("stride", ints_value(std::vector<std::int64_t>(axes + 2, 1)))},
-                                {"begin_mask", cx.param("begin_mask", bools_value(no_mask))},
-                                {"end_mask", cx.param("end_mask", bools_value(no_mask))},
-                                {"squeeze_mask", cx.param("squeeze_mask", bools_value(no_mask))}};
+    LowerContext::Inputs sliced = slice_parameters(cx, begin, end, std::vector<std::int64_t>(axes + 2, 1));
+    sliced.emplace_back("x", part);
+    return sliced;
   };
   if (!grows) {
     cx.emit("slice_by_index", slice());
@@ -128,31 +128,16 @@ Status lower_conv_transpose(const ir::Op& any, LowerContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
   const bool grows = std::any_of(op.output_padding.begin(), op.output_padding.end(), [](std::int64_t pad) { return pad != 0; });
   if (grows || op.pads_begin != op.pads_end) return lower_transposed_in_parts(op, cx, x, weight);
-  LowerContext::Inputs inputs = transposed_inputs(op, cx, x, weight, false);
-  if (cx.has(2)) {
-    SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
-    inputs.emplace_back("bias", bias);
-  }
+  LowerContext::Inputs inputs = conv_inputs(op, cx, x, weight, "custom", interleaved(op.pads_begin, op.pads_end));
+  SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
   cx.emit("conv_transpose", inputs);
   return {};
 }
 
 Status lift_conv_transpose(LiftContext& cx) {
-  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
-  SMELT_ASSIGN_OR_RETURN(const ir::ValueId weight, cx.operand("weight"));
   ir::ConvTranspose op;
-  SMELT_ASSIGN_OR_RETURN(op.stride, cx.ints("strides"));
-  SMELT_ASSIGN_OR_RETURN(op.dilation, cx.ints("dilations"));
-  SMELT_ASSIGN_OR_RETURN(op.groups, cx.integer("groups"));
-  SMELT_ASSIGN_OR_RETURN(Pads pads, read_pads(cx, op.stride.size()));
-  op.pads_begin = std::move(pads.begin);
-  op.pads_end = std::move(pads.end);
+  SMELT_ASSIGN_OR_RETURN(std::vector<ir::ValueId> inputs, lift_parameters(cx, op));
   op.output_padding.assign(op.stride.size(), 0);
-  std::vector<ir::ValueId> inputs{x, weight};
-  if (cx.has("bias")) {
-    SMELT_ASSIGN_OR_RETURN(const ir::ValueId bias, cx.operand("bias"));
-    inputs.push_back(bias);
-  }
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId result, cx.emit(std::move(op), std::move(inputs)));
   if (cx.has("output_shape")) {
     SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> shape, cx.ints("output_shape"));

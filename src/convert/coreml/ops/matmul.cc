@@ -27,14 +27,7 @@ Result<std::string> zero_bias(LowerContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const std::uint64_t size, packed_bytes(cx.type(1).dtype, static_cast<std::uint64_t>(columns.extent())));
   const Constant zeros{.dtype = cx.type(1).dtype, .shape = {columns.extent()}, .bytes = owned_bytes(std::vector<std::byte>(size))};
   SMELT_ASSIGN_OR_RETURN(MilValue value, cx.builder().weight_value(zeros));
-  if (std::holds_alternative<BlobReference>(value.data)) {
-    const std::string name = cx.builder().names().take("zero_bias");
-    MilOperation operation{.type = "const", .inputs = {}, .outputs = {{name, value.type}}, .blocks = {}, .attributes = {}};
-    operation.attributes.emplace("name", string_value(name));
-    operation.attributes.emplace("val", std::move(value));
-    cx.builder().add(std::move(operation));
-    return name;
-  }
+  if (std::holds_alternative<BlobReference>(value.data)) return cx.builder().add_constant("zero_bias", std::move(value));
   return cx.param("bias", std::move(value));
 }
 

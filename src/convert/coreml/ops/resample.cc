@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "convert/coreml/lifting.h"
+#include "convert/coreml/ops/indexing.h"
 #include "tensor/float16.h"
 
 namespace smelt::coreml_format {
@@ -61,10 +62,9 @@ Status emit_gathers(LowerContext& cx, const std::vector<Ints>& sources) {
     if (is_bool && stages.empty()) stages.push_back(cast_stage(cx, type, DType::kI32));
     type.dtype = is_bool ? DType::kI32 : type.dtype;
     type.shape[axis] = Dim(static_cast<std::int64_t>(sources[axis].size()));
-    LowerContext::Inputs parameters{{"indices", cx.param("indices", ints_value(sources[axis]))},
-                                    {"axis", cx.param("axis", int_value(static_cast<std::int32_t>(axis)))}};
-    if (cx.target() >= Target::kIos16) parameters.emplace_back("batch_dims", cx.param("batch_dims", int_value(0)));
-    if (cx.target() >= Target::kIos17) parameters.emplace_back("validate_indices", cx.param("validate_indices", bool_value(false)));
+    const std::string indices = cx.param("indices", ints_value(sources[axis]));
+    LowerContext::Inputs parameters = gather_parameters(cx, static_cast<std::int64_t>(axis), 0);
+    parameters.emplace_back("indices", indices);
     stages.push_back({.type = "gather", .operand = "x", .parameters = std::move(parameters), .result = type});
   }
   if (is_bool && !stages.empty()) stages.push_back(cast_stage(cx, type, DType::kBool));
@@ -261,14 +261,7 @@ Status lower_nearest(const Axes& axes, LowerContext& cx) {
     end[axis] = sources[axis].back() + 1;
   }
   if (!is_slice) return emit_gathers(cx, sources);
-  const std::vector<bool> no_mask(rank, false);
-  LowerContext::Inputs parameters{{"begin", cx.param("begin", ints_value(begin))},
-                                  {"end", cx.param("end", ints_value(end))},
-                                  {"stride", cx.param("stride", ints_value(step))},
-                                  {"begin_mask", cx.param("begin_mask", bools_value(no_mask))},
-                                  {"end_mask", cx.param("end_mask", bools_value(no_mask))},
-                                  {"squeeze_mask", cx.param("squeeze_mask", bools_value(no_mask))}};
-  return emit_stages(cx, {Stage{.type = "slice_by_index", .operand = "x", .parameters = std::move(parameters), .result = {}}});
+  return emit_stages(cx, {Stage{.type = "slice_by_index", .operand = "x", .parameters = slice_parameters(cx, begin, end, step), .result = {}}});
 }
 
 /// The taps of one axis as a matrix [out, in] with leading axes of 1, in weight.bin where it is large.
@@ -291,12 +284,7 @@ Result<std::string> tap_matrix(LowerContext& cx, const std::vector<ir::ResizeTap
     }
   }
   SMELT_ASSIGN_OR_RETURN(MilValue value, cx.builder().weight_value(*make_constant(std::move(matrix))));
-  const std::string name = cx.builder().names().take("resize_matrix");
-  MilOperation operation{.type = "const", .inputs = {}, .outputs = {{name, value.type}}, .blocks = {}, .attributes = {}};
-  operation.attributes.emplace("name", string_value(name));
-  operation.attributes.emplace("val", std::move(value));
-  cx.builder().add(std::move(operation));
-  return name;
+  return cx.builder().add_constant("resize_matrix", std::move(value));
 }
 
 bool is_untouched(const Axes& axes, std::size_t k) { return axes.in[k] == axes.out[k] && is_identity(sources_of(axes.taps[k]), Dim(axes.in[k])) &&

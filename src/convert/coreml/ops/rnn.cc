@@ -91,12 +91,7 @@ class RnnLowering {
 
   Result<std::string> constant(std::string_view what, Ints shape, const Values& values) {
     SMELT_ASSIGN_OR_RETURN(MilValue value, cx_.builder().weight_value(*make_constant(tensor_of(dtype_, std::move(shape), values))));
-    const std::string name = cx_.builder().names().take(fmt::format("{}_{}", hint_, what));
-    MilOperation operation{.type = "const", .inputs = {}, .outputs = {{name, value.type}}, .blocks = {}, .attributes = {}};
-    operation.attributes.emplace("name", string_value(name));
-    operation.attributes.emplace("val", std::move(value));
-    cx_.builder().add(std::move(operation));
-    return name;
+    return cx_.builder().add_constant(fmt::format("{}_{}", hint_, what), std::move(value));
   }
 
   Result<std::string> operand(std::size_t k) {

@@ -6,6 +6,7 @@
 
 #include "convert/coreml/lifting.h"
 #include "convert/coreml/ops/broadcast.h"
+#include "convert/coreml/ops/indexing.h"
 #include "tensor/host_tensor.h"
 
 namespace smelt::coreml_format {
@@ -67,62 +68,38 @@ Status lower_split(const ir::Op& any, LowerContext& cx) {
   return {};
 }
 
-/// An end of -1, before the first element, has no number in MIL: there the end is left open.
-LowerContext::Inputs slice_inputs(LowerContext& cx, std::string x, std::vector<std::int64_t> begin, std::vector<std::int64_t> end,
-                                  const std::vector<std::int64_t>& step) {
-  const std::vector<bool> none(begin.size(), false);
-  std::vector<bool> open_end = none;
-  for (std::size_t k = 0; k < end.size(); ++k) {
-    if (end[k] >= 0) continue;
-    open_end[k] = true;
-    end[k] = 0;
-  }
-  return {{"x", std::move(x)},
-          {"begin", cx.param("begin", ints_value(begin))},
-          {"end", cx.param("end", ints_value(end))},
-          {"stride", cx.param("stride", ints_value(step))},
-          {"begin_mask", cx.param("begin_mask", bools_value(none))},
-          {"end_mask", cx.param("end_mask", bools_value(open_end))},
-          {"squeeze_mask", cx.param("squeeze_mask", bools_value(none))}};
-}
-
 Status lower_slice(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::Slice>();
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
-  cx.emit("slice_by_index", slice_inputs(cx, x, op.begin, op.end, op.step));
+  LowerContext::Inputs inputs = slice_parameters(cx, op.begin, op.end, op.step);
+  inputs.emplace_back("x", x);
+  cx.emit("slice_by_index", inputs);
   return {};
 }
 
 Status lower_expand(const ir::Op&, LowerContext& cx) {
   SMELT_ASSIGN_OR_RETURN(std::string x, cx.in(0));
-  TensorType type = cx.type(0);
   const Shape& shape = cx.result_type().shape;
-  const std::vector<std::int64_t> reps = repeats(type.shape, shape);
+  const std::vector<std::int64_t> reps = repeats(cx.type(0).shape, shape);
   const bool repeats_any = std::any_of(reps.begin(), reps.end(), [](std::int64_t r) { return r != 1; });
   if (!repeats_any) {
     cx.emit("reshape", LowerContext::Inputs{{"x", x}, {"shape", cx.param("shape", ints_value(extents_of(shape)))}});
     return {};
   }
-  if (type.shape.size() < shape.size()) {
-    std::vector<std::int64_t> extents(shape.size() - type.shape.size(), 1);
-    for (const Dim dim : type.shape) extents.push_back(dim.extent());
-    x = cx.step("reshape", {{"x", x}, {"shape", cx.param("shape", ints_value(extents))}}, {.dtype = type.dtype, .shape = to_shape(extents)});
-  }
+  x = with_rank(cx, std::move(x), cx.type(0), shape.size());
   cx.emit("tile", LowerContext::Inputs{{"x", x}, {"reps", cx.param("reps", ints_value(reps))}});
   return {};
 }
 
-/// Whether an index is never negative: computed values that cannot be, and constants, which legalization made so.
+/// Whether an index is known never to be negative: constants are, which legalization made so.
 bool is_never_negative(const ir::Graph& graph, ir::ValueId id) {
   return graph.value(id).constant != nullptr;
 }
 
 LowerContext::Inputs gather_inputs(LowerContext& cx, std::string x, std::string indices, std::int64_t last, bool is_nd) {
-  LowerContext::Inputs inputs{{"x", std::move(x)}, {"indices", std::move(indices)}};
-  if (!is_nd) inputs.emplace_back("axis", cx.param("axis", int_value(static_cast<std::int32_t>(last))));
-  const std::int64_t batch = is_nd ? last : 0;
-  if (cx.target() >= Target::kIos16) inputs.emplace_back("batch_dims", cx.param("batch_dims", int_value(static_cast<std::int32_t>(batch))));
-  if (cx.target() >= Target::kIos17) inputs.emplace_back("validate_indices", cx.param("validate_indices", bool_value(false)));
+  LowerContext::Inputs inputs = gather_parameters(cx, is_nd ? std::nullopt : std::optional(last), is_nd ? last : 0);
+  inputs.emplace_back("x", std::move(x));
+  inputs.emplace_back("indices", std::move(indices));
   return inputs;
 }
 
@@ -135,7 +112,9 @@ Status lower_gather_one(const ir::Gather& op, LowerContext& cx, std::int64_t ind
   end[axis] = index + 1;
   TensorType sliced = cx.type(0);
   sliced.shape[axis] = Dim(1);
-  const std::string part = cx.step("slice_by_index", slice_inputs(cx, x, begin, end, std::vector<std::int64_t>(begin.size(), 1)), sliced);
+  LowerContext::Inputs inputs = slice_parameters(cx, begin, end, std::vector<std::int64_t>(begin.size(), 1));
+  inputs.emplace_back("x", x);
+  const std::string part = cx.step("slice_by_index", inputs, sliced);
   cx.emit("squeeze", LowerContext::Inputs{{"x", part}, {"axes", cx.param("axes", ints_value(std::vector<std::int64_t>{op.axis}))}});
   return {};
 }

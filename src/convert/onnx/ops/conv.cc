@@ -8,8 +8,13 @@
 namespace smelt::onnx_format {
 namespace {
 
-/// ONNX Conv-1 to Conv-22.
-Status import_conv(NodeContext& cx) {
+/// What Conv and ConvTranspose are given: x, w and, where there is one, the bias; the spatial extents of x and of the kernel.
+struct Operands {
+  std::vector<ir::ValueId> ids;
+  std::vector<std::int64_t> spatial, kernel;
+};
+
+Result<Operands> read_operands(NodeContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId w, cx.required(1));
   SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> x_extents, cx.extents(x));
@@ -17,10 +22,17 @@ Status import_conv(NodeContext& cx) {
   if (x_extents.size() < 3 || w_extents.size() != x_extents.size()) {
     return cx.malformed(fmt::format("an input of rank {} and a weight of rank {}", x_extents.size(), w_extents.size()));
   }
-  const std::vector<std::int64_t> spatial(x_extents.begin() + 2, x_extents.end());
-  const std::vector<std::int64_t> kernel(w_extents.begin() + 2, w_extents.end());
+  Operands operands{.ids = {x, w}, .spatial = {x_extents.begin() + 2, x_extents.end()}, .kernel = {w_extents.begin() + 2, w_extents.end()}};
+  if (cx.has(2)) operands.ids.push_back(cx.input(2));
   // ONNX Conv: kernel_shape, where given, is the weight's.
-  if (cx.ints_or("kernel_shape", kernel) != kernel) return cx.malformed("kernel_shape is not that of the weight");
+  if (cx.ints_or("kernel_shape", operands.kernel) != operands.kernel) return cx.malformed("kernel_shape is not that of the weight");
+  return operands;
+}
+
+/// ONNX Conv-1 to Conv-22.
+Status import_conv(NodeContext& cx) {
+  SMELT_ASSIGN_OR_RETURN(const Operands operands, read_operands(cx));
+  const auto& [ids, spatial, kernel] = operands;
   const std::vector<std::int64_t> ones(kernel.size(), 1);
   ir::Conv op{.stride = cx.ints_or("strides", ones), .dilation = cx.ints_or("dilations", ones), .pads_begin = {}, .pads_end = {},
               .groups = cx.int_or("group", 1)};
@@ -33,9 +45,7 @@ Status import_conv(NodeContext& cx) {
   SMELT_ASSIGN_OR_RETURN(WindowPads pads, window_pads(cx, spatial, kernel, op.stride, op.dilation));
   op.pads_begin = std::move(pads.begin);
   op.pads_end = std::move(pads.end);
-  std::vector<ir::ValueId> inputs{x, w};
-  if (cx.has(2)) inputs.push_back(cx.input(2));
-  return cx.set_result(cx.emit(std::move(op), std::move(inputs)));
+  return cx.set_result(cx.emit(std::move(op), ids));
 }
 
 /// Pads from the extents that the result is to have. What the windows do not reach grows the end.
@@ -76,16 +86,8 @@ Status resolve_pads(const NodeContext& cx, ir::ConvTranspose& op, const std::vec
 
 /// ONNX ConvTranspose-1 to -22.
 Status import_conv_transpose(NodeContext& cx) {
-  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.required(0));
-  SMELT_ASSIGN_OR_RETURN(const ir::ValueId w, cx.required(1));
-  SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> x_extents, cx.extents(x));
-  SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> w_extents, cx.extents(w));
-  if (x_extents.size() < 3 || w_extents.size() != x_extents.size()) {
-    return cx.malformed(fmt::format("an input of rank {} and a weight of rank {}", x_extents.size(), w_extents.size()));
-  }
-  const std::vector<std::int64_t> spatial(x_extents.begin() + 2, x_extents.end());
-  const std::vector<std::int64_t> kernel(w_extents.begin() + 2, w_extents.end());
-  if (cx.ints_or("kernel_shape", kernel) != kernel) return cx.malformed("kernel_shape is not that of the weight");
+  SMELT_ASSIGN_OR_RETURN(const Operands operands, read_operands(cx));
+  const auto& [ids, spatial, kernel] = operands;
   const std::vector<std::int64_t> ones(kernel.size(), 1), zeros(kernel.size(), 0);
   ir::ConvTranspose op{.stride = cx.ints_or("strides", ones), .dilation = cx.ints_or("dilations", ones), .pads_begin = {}, .pads_end = {},
                        .output_padding = cx.ints_or("output_padding", zeros), .groups = cx.int_or("group", 1)};
@@ -100,9 +102,7 @@ Status import_conv_transpose(NodeContext& cx) {
     if (spatial[k] > kMost || kernel[k] > kMost) return cx.malformed(fmt::format("an extent of {}", std::max(spatial[k], kernel[k])));
   }
   SMELT_RETURN_IF_ERROR(resolve_pads(cx, op, spatial, kernel));
-  std::vector<ir::ValueId> inputs{x, w};
-  if (cx.has(2)) inputs.push_back(cx.input(2));
-  return cx.set_result(cx.emit(std::move(op), std::move(inputs)));
+  return cx.set_result(cx.emit(std::move(op), ids));
 }
 
 constexpr std::array<OperatorImport, 2> kTable{{{"Conv", 1, import_conv}, {"ConvTranspose", 1, import_conv_transpose}}};
