@@ -48,11 +48,6 @@ class BitCompare {
   std::vector<std::string> lines_;
 };
 
-Variant variant_of(const manifest::Entry& entry) {
-  return {.precision = entry.precision == "fp16" ? Precision::kFp16 : Precision::kFp32,
-          .weights = entry.quantization == "none" ? Weights::kFloat : Weights::kInt8};
-}
-
 /// A relative gate: one of the variant's own, whose limit is known. A gate that was given has the scale 1, and any limit.
 void compare_limit(BitCompare& compare, const manifest::GateRecord& gate, const Variant& variant, double peak) {
   if (gate.scale == 1) return;
@@ -99,7 +94,7 @@ std::vector<std::string> differences(const manifest::Entry& entry, const ParityR
       compare.same("a gate's output", gate.output, std::string("none"));
       continue;
     }
-    compare_limit(compare, gate, variant_of(entry), output->peak);
+    compare_limit(compare, gate, api::variant_of(entry), output->peak);
     const bool is_upper = gate.metric == "linf" || gate.metric == "rmse";
     std::optional<double> value = gate.metric == "linf" ? std::optional(output->l_inf)
                                   : gate.metric == "rmse" ? std::optional(output->rmse)
@@ -135,11 +130,6 @@ std::string io_text(const std::vector<manifest::IoTensor>& tensors) {
   return text;
 }
 
-manifest::IoTensor io_tensor(const std::string& name, const TensorType& type) {
-  const std::string_view dtype = type.dtype == DType::kF16 ? "float16" : type.dtype == DType::kF32 ? "float32" : "int32";
-  return {.name = name, .dtype = std::string(dtype), .shape = *static_shape(type.shape)};
-}
-
 /// What the package itself shows: its border, its target, and the metadata that smelt wrote into it.
 void compare_package(const manifest::Entry& entry, const std::filesystem::path& folder, std::vector<std::string>& problems) {
   BitCompare compare(entry.model);
@@ -147,19 +137,15 @@ void compare_package(const manifest::Entry& entry, const std::filesystem::path& 
   if (!package.ok()) {
     compare.add(fmt::format("the package does not read back: {}", package.error().message()));
   } else {
-    const ir::Graph& graph = package->graph;
-    std::vector<manifest::IoTensor> inputs, outputs;
-    for (const ir::ValueId id : graph.inputs()) inputs.push_back(io_tensor(graph.value(id).name, graph.value(id).type));
-    for (const ir::GraphOutput& output : graph.outputs()) outputs.push_back(io_tensor(output.name, graph.value(output.value).type));
-    compare.same("inputs", io_text(entry.inputs), io_text(inputs));
-    compare.same("outputs", io_text(entry.outputs), io_text(outputs));
+    compare.same("inputs", io_text(entry.inputs), io_text(api::inputs_of(package->graph, {})));
+    compare.same("outputs", io_text(entry.outputs), io_text(api::outputs_of(package->graph, {})));
     compare.same("target", entry.target, std::string(coreml_format::target_name(package->target)));
     const auto stated = [&](const char* key, const std::string& recorded) {
       if (const auto found = package->user_defined.find(key); found != package->user_defined.end()) compare.same(key, recorded, found->second);
     };
     stated("smelt.version", entry.tool_version);
     stated("smelt.source_sha256", entry.source_digest.sha256);
-    stated("smelt.variant", variant_name(variant_of(entry)));
+    stated("smelt.variant", variant_name(api::variant_of(entry)));
   }
   for (std::string& line : std::move(compare).lines()) problems.push_back(std::move(line));
 }
@@ -184,8 +170,10 @@ Status measure(const manifest::Entry& entry, const std::filesystem::path& folder
   parity.samples = entry.parity->samples;
   parity.limit_data = true;
   if (entry.parity->data.empty()) parity.data.clear();
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(folder / entry.path));
+  SMELT_ASSIGN_OR_RETURN(const api::Samples samples, api::open_samples(parity, source.import.graph));
   SMELT_ASSIGN_OR_RETURN(const ParityReport measured,
-                         api::run_parity(engine, source, folder / entry.path, api::default_gates(variant_of(entry)), parity, options.progress));
+                         api::run_parity(engine, source, read_back.graph, samples, api::default_gates(api::variant_of(entry)), parity, options.progress));
   for (std::string& line : differences(entry, measured)) report.problems.push_back(std::move(line));
   ++report.measured;
   return {};

@@ -12,12 +12,12 @@
 
 #include "api/parity_run.h"
 #include "convert/coreml/export.h"
+#include "convert/coreml/import.h"
 #include "convert/coreml/legalize.h"
 #include "convert/passes/optimize.h"
 #include "convert/passes/precision.h"
 #include "quantize/plan.h"
 #include "smelt/version.h"
-#include "validate/roles.h"
 
 namespace smelt {
 namespace {
@@ -31,7 +31,8 @@ struct Job {
   coreml_format::Target target = coreml_format::Target::kIos16;
   quantize::Threshold threshold;
   std::map<std::string, DType> input_dtypes;
-  std::optional<engine::Engine> engine;  ///< when parity is asked for
+  std::optional<engine::Engine> engine;  ///< when parity is asked for, as are the samples
+  api::Samples samples;
   manifest::FileDigest source_digest;
 };
 
@@ -39,12 +40,13 @@ struct Lowered {
   ir::Graph graph;
   quantize::Plan plan;
   std::vector<std::string> notes;
+  double seconds = 0;
 };
 
 std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
 
-/// What is wrong with gates or data is said before a package is written.
-Status check_parity(const api::Source& source, const ParityOptions& options) {
+/// What is wrong with gates is said before a package is written.
+Status check_gates(const api::Source& source, const ParityOptions& options) {
   SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(options, {}));
   const std::vector<std::string> outputs = api::output_names(source.import.graph);
   for (const parity::Gate& gate : gates) {
@@ -52,9 +54,7 @@ Status check_parity(const api::Source& source, const ParityOptions& options) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("a gate names the output \"{}\", which is not there", gate.output))
         .hint(fmt::format("the outputs are: {}", fmt::join(outputs, ", ")));
   }
-  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(source.import.graph));
-  const auto samples = api::open_samples(options, std::move(inputs));
-  return samples.ok() ? Status() : Status(samples.error());
+  return {};
 }
 
 std::optional<DType> border_dtype(std::string_view text) {
@@ -82,16 +82,22 @@ Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& op
     SMELT_ASSIGN_OR_RETURN(engine, api::open_engine(*options.parity));
   }
   SMELT_ASSIGN_OR_RETURN(api::Source source, api::open_source(model, options.input_shapes));
-  if (options.parity) SMELT_RETURN_IF_ERROR(check_parity(source, *options.parity));
+  api::Samples samples;
+  if (options.parity) {
+    SMELT_RETURN_IF_ERROR(check_gates(source, *options.parity));
+    SMELT_ASSIGN_OR_RETURN(samples, api::open_samples(*options.parity, source.import.graph));
+  }
   ir::Graph graph = source.import.graph;
   if (const auto stats = passes::optimize(graph, {}); !stats.ok()) return stats.error();
   SMELT_ASSIGN_OR_RETURN(manifest::FileDigest digest, manifest::digest_file(model, model.filename().string()));
-  return Job{.source = std::move(source), .graph = std::move(graph), .target = *target, .threshold = threshold, .input_dtypes = std::move(input_dtypes), .engine = std::move(engine),
+  return Job{.source = std::move(source), .graph = std::move(graph), .target = *target, .threshold = threshold,
+             .input_dtypes = std::move(input_dtypes), .engine = std::move(engine), .samples = std::move(samples),
              .source_digest = std::move(digest)};
 }
 
 Result<Lowered> lower(const Job& job, const Variant& variant) {
-  Lowered out{.graph = job.graph, .plan = {}, .notes = job.source.import.notes};
+  const std::int64_t start = api::now_nanoseconds();
+  Lowered out{.graph = job.graph, .plan = {}, .notes = job.source.import.notes, .seconds = 0};
   const bool is_f16 = variant.precision == Precision::kFp16;
   if (variant.weights == Weights::kInt8) {
     SMELT_ASSIGN_OR_RETURN(out.plan, quantize::plan_int8(out.graph, {.threshold = job.threshold, .stores_f16_scales = is_f16}));
@@ -103,17 +109,7 @@ Result<Lowered> lower(const Job& job, const Variant& variant) {
     out.notes.insert(out.notes.end(), halved.notes.begin(), halved.notes.end());
   }
   SMELT_ASSIGN_OR_RETURN(out.graph, coreml_format::legalize(out.graph, job.target, job.input_dtypes));
-  return out;
-}
-
-std::vector<manifest::IoTensor> io_tensors(const ir::Graph& graph, const std::vector<std::pair<std::string, ir::ValueId>>& values,
-                                           const std::map<std::string, std::string>& names) {
-  std::vector<manifest::IoTensor> out;
-  for (const auto& [source, id] : values) {
-    const TensorType& type = graph.value(id).type;
-    const std::string_view dtype = type.dtype == DType::kF16 ? "float16" : type.dtype == DType::kF32 ? "float32" : "int32";
-    out.push_back({.name = names.contains(source) ? names.at(source) : source, .dtype = std::string(dtype), .shape = *static_shape(type.shape)});
-  }
+  out.seconds = api::seconds_since(start);
   return out;
 }
 
@@ -151,15 +147,12 @@ manifest::Measured not_measured(std::string reason) { return {.value = {}, .reas
 
 Result<manifest::Entry> make_entry(const Job& job, const Variant& variant, const Lowered& lowered, const ConvertReport& report, const ConvertOptions& options) {
   const ir::Graph& graph = lowered.graph;
-  std::vector<std::pair<std::string, ir::ValueId>> inputs, outputs;
-  for (const ir::ValueId id : graph.inputs()) inputs.emplace_back(graph.value(id).name, id);
-  for (const ir::GraphOutput& output : graph.outputs()) outputs.emplace_back(output.name, output.value);
   const std::map<std::string, std::string> names(report.renamed.begin(), report.renamed.end());
   manifest::Entry entry;
   entry.model = report.model;
   entry.source = job.source.path.filename().string();
-  entry.inputs = io_tensors(graph, inputs, names);
-  entry.outputs = io_tensors(graph, outputs, names);
+  entry.inputs = api::inputs_of(graph, names);
+  entry.outputs = api::outputs_of(graph, names);
   entry.precision = variant.precision == Precision::kFp16 ? "fp16" : "fp32";
   entry.quantization = variant.weights == Weights::kInt8 ? "int8_per_channel_symmetric" : "none";
   const std::string no_device = "not measured: it needs Apple hardware";
@@ -195,10 +188,17 @@ Result<manifest::Entry> make_entry(const Job& job, const Variant& variant, const
   return entry;
 }
 
-Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const std::filesystem::path& package, const ConvertOptions& options) {
+/// Reads the package back from disk, nothing kept from its making, and runs it beside the source.
+Result<ParityReport> measure(const Job& job, const Variant& variant, const std::filesystem::path& package, const ConvertOptions& options) {
+  SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(*options.parity, variant));
+  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(package));
+  return api::run_parity(*job.engine, job.source, read_back.graph, job.samples, gates, *options.parity, options.progress);
+}
+
+Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const Lowered& lowered, const std::filesystem::path& package,
+                                  const ConvertOptions& options) {
   const std::int64_t start = api::now_nanoseconds();
   if (options.progress) options.progress("convert " + variant_name(variant), 0, 1);
-  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, variant));
   const coreml_format::ExportOptions export_options{
       .target = job.target,
       .if_exists = options.overwrites ? coreml_format::PackageWriter::IfExists::kReplace : coreml_format::PackageWriter::IfExists::kFail,
@@ -213,15 +213,14 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
   report.renamed = written.renamed;
   report.notes = lowered.notes;
   report.source_bytes = job.source_digest.bytes;
-  report.convert_seconds = api::seconds_since(start);
+  report.convert_seconds = lowered.seconds + api::seconds_since(start);
   for (const quantize::Decision& decision : lowered.plan.decisions) {
     ++(decision.is_quantized ? report.weights_quantized : report.weights_kept);
     if (!decision.is_quantized) report.fallbacks.push_back({.weight = decision.name, .reason = decision.reason, .elements = decision.elements});
   }
   Status parity_status;
   if (options.parity) {
-    SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(*options.parity, variant));
-    Result<ParityReport> measured = api::run_parity(*job.engine, job.source, package, gates, *options.parity, options.progress);
+    Result<ParityReport> measured = measure(job, variant, package, options);
     if (measured.ok()) {
       report.parity = std::move(measured).value();
       report.passed = report.parity->passed;
@@ -242,8 +241,8 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
 }
 
 /// Converts the variants, `options.jobs` at a time; reports and the first error come in the variants' order.
-Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector<Variant>& variants, const std::vector<std::filesystem::path>& packages,
-                                               const ConvertOptions& options) {
+Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector<Variant>& variants, const std::vector<Lowered>& lowered,
+                                               const std::vector<std::filesystem::path>& packages, const ConvertOptions& options) {
   std::vector<std::optional<Result<ConvertReport>>> results(variants.size());
   std::atomic<std::size_t> next = 0;
   std::mutex progress_mutex;
@@ -255,7 +254,7 @@ Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector
     };
   }
   const auto work = [&] {
-    for (std::size_t k = next++; k < variants.size(); k = next++) results[k] = convert_one(job, variants[k], packages[k], shared);
+    for (std::size_t k = next++; k < variants.size(); k = next++) results[k] = convert_one(job, variants[k], lowered[k], packages[k], shared);
   };
   std::vector<std::thread> threads;
   for (unsigned k = 1; k < std::min<std::size_t>(std::max(1U, options.jobs), variants.size()); ++k) threads.emplace_back(work);
@@ -298,7 +297,8 @@ Result<Variant> parse_variant(std::string_view text) {
 Result<ConvertReport> convert(const std::filesystem::path& model, const std::filesystem::path& package, const ConvertOptions& options) {
   SMELT_RETURN_IF_ERROR(check_output(package, options.overwrites));
   SMELT_ASSIGN_OR_RETURN(const Job job, prepare(model, options));
-  return convert_one(job, options.variant, package, options);
+  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, options.variant));
+  return convert_one(job, options.variant, lowered, package, options);
 }
 
 Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path& model, const std::filesystem::path& folder,
@@ -314,15 +314,17 @@ Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path&
   }
   SMELT_ASSIGN_OR_RETURN(const Job job, prepare(model, options));
   // Every variant is lowered before the folder is made, so that one which cannot be leaves nothing behind.
+  std::vector<Lowered> lowered;
   for (const Variant& variant : variants) {
-    SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, variant));
-    const auto checked = coreml_format::check_export(lowered.graph, {.target = job.target, .if_exists = {}, .user_defined = {}});
+    SMELT_ASSIGN_OR_RETURN(Lowered next, lower(job, variant));
+    lowered.push_back(std::move(next));
+    const auto checked = coreml_format::check_export(lowered.back().graph, {.target = job.target, .if_exists = {}, .user_defined = {}});
     if (!checked.ok()) return checked.error();
   }
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return Error(ErrorCode::kWriteFailed, fmt::format("the folder cannot be created: {}", error.message())).at({.file = folder.string()});
-  return convert_all(job, variants, packages, options);
+  return convert_all(job, variants, lowered, packages, options);
 }
 
 }  // namespace smelt

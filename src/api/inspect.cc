@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
-#include "base/sha256.h"
 #include "convert/coreml/export.h"
 #include "convert/coreml/import.h"
 #include "convert/coreml/legalize.h"
@@ -18,6 +17,7 @@
 #include "convert/coreml/package.h"
 #include "convert/onnx/import.h"
 #include "convert/onnx/wire.h"
+#include "manifest/manifest.h"
 
 namespace smelt {
 namespace {
@@ -52,19 +52,6 @@ struct Totals {
     }
   }
 };
-
-/// SHA-256 of a whole file. Its pages are given back as it goes, so that a large model does not fill the memory.
-std::string digest(const MappedFile& file) {
-  constexpr std::size_t kChunk = std::size_t{4} << 20;
-  Sha256 sha256;
-  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
-    const std::span<const std::byte> chunk = rest.first(std::min(rest.size(), kChunk));
-    sha256.update(chunk);
-    file.release_pages();
-    rest = rest.subspan(chunk.size());
-  }
-  return sha256.finish_hex();
-}
 
 InspectedValue inspected(const onnx_format::ValueInfo& info) {
   InspectedValue value{.name = info.name,
@@ -161,7 +148,8 @@ Result<InspectReport> inspect_package(const std::filesystem::path& package) {
   InspectReport report;
   report.file = package.filename().string();
   report.format = "mlpackage";
-  report.sha256 = digest(file);
+  SMELT_ASSIGN_OR_RETURN(const manifest::FileDigest digest, manifest::digest_file(files.model, {}));
+  report.sha256 = digest.sha256;
   report.specification_version = model.specification_version;
   SMELT_ASSIGN_OR_RETURN(const std::vector<std::string> parts, coreml_format::list_package_files(package));
   for (const std::string& part : parts) {
@@ -195,8 +183,9 @@ Result<InspectReport> inspect_onnx(const std::filesystem::path& model) {
   InspectReport report;
   report.file = model.filename().string();
   report.format = "onnx";
-  report.bytes = file.size();
-  report.sha256 = digest(file);
+  SMELT_ASSIGN_OR_RETURN(const manifest::FileDigest digest, manifest::digest_file(model, report.file));
+  report.bytes = digest.bytes;
+  report.sha256 = digest.sha256;
   report.ir_version = parsed.ir_version;
   report.producer = parsed.producer_name;
   if (!parsed.producer_version.empty()) report.producer += " " + parsed.producer_version;

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "convert/coreml/import.h"
 #include "convert/coreml/names.h"
 #include "validate/npy.h"
 #include "validate/parity.h"
@@ -43,22 +42,20 @@ struct Comparison {
   parity::RunnableModel& baseline;
   std::string baseline_name;
   parity::RunnableModel& variant;
-  std::vector<parity::InputSpec> inputs;
+  const Samples& samples;
   std::vector<std::string> outputs;
   std::map<std::string, std::string> names;
 };
 
 Result<ParityReport> compared(Comparison comparison, const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
   const std::int64_t start = now_nanoseconds();
-  SMELT_ASSIGN_OR_RETURN(const std::unique_ptr<parity::SampleSource> samples, open_samples(options, std::move(comparison.inputs)));
   parity::SampleProgress on_sample;
   if (progress) on_sample = [&](std::uint64_t done, std::uint64_t total) { progress("validate", done, total); };
   SMELT_ASSIGN_OR_RETURN(const parity::ParityResult result,
-                         parity::compare(comparison.baseline, comparison.variant, comparison.outputs, *samples, gates, on_sample,
+                         parity::compare(comparison.baseline, comparison.variant, comparison.outputs, *comparison.samples.source, gates, on_sample,
                                            saver(options.save, comparison.outputs, comparison.names)));
-  SMELT_ASSIGN_OR_RETURN(std::string digest, samples->digest());
-  ParityReport report{.baseline = std::move(comparison.baseline_name), .engine_version = comparison.engine.version(), .method = samples->method(),
-                      .data = options.data.filename().string(), .dataset_sha256 = std::move(digest), .seed = options.data.empty() ? options.seed : 0,
+  ParityReport report{.baseline = std::move(comparison.baseline_name), .engine_version = comparison.engine.version(), .method = comparison.samples.source->method(),
+                      .data = options.data.filename().string(), .dataset_sha256 = comparison.samples.sha256, .seed = options.data.empty() ? options.seed : 0,
                       .samples = result.samples, .outputs = {}, .gates = {}, .baseline_accuracy = result.baseline_accuracy,
                       .variant_accuracy = result.variant_accuracy, .passed = result.passed, .seconds = 0};
   for (const parity::OutputMetrics& m : result.outputs) {
@@ -72,7 +69,13 @@ Result<ParityReport> compared(Comparison comparison, const std::vector<parity::G
   return report;
 }
 
-/// Reads a package from disk and loads its graph into the engine.
+manifest::IoTensor io_tensor(const std::string& source, const TensorType& type, const std::map<std::string, std::string>& names) {
+  const auto renamed = names.find(source);
+  const std::string_view dtype = type.dtype == DType::kF16 ? "float16" : type.dtype == DType::kF32 ? "float32" : "int32";
+  return {.name = renamed == names.end() ? source : renamed->second, .dtype = std::string(dtype), .shape = *static_shape(type.shape)};
+}
+
+/// Loads a package's graph into the engine.
 Result<parity::RunnableModel> load_package(const engine::Engine& engine, const ir::Graph& graph, const ParityOptions& options,
                                              std::map<std::string, std::string> names) {
   const std::filesystem::path scratch = options.scratch.empty() ? std::filesystem::path(".") : options.scratch;
@@ -122,12 +125,18 @@ std::vector<std::string> output_names(const ir::Graph& graph) {
 
 Result<engine::Engine> open_engine(const ParityOptions& options) { return engine::Engine::open(options.engine, options.engine_search_paths); }
 
-Result<std::unique_ptr<parity::SampleSource>> open_samples(const ParityOptions& options, std::vector<parity::InputSpec> inputs) {
-  if (options.data.empty()) {
-    if (options.samples == 0) return Error(ErrorCode::kInvalidArgument, "parity needs at least one sample");
-    return parity::generated_samples(std::move(inputs), options.samples, options.seed);
+Result<Samples> open_samples(const ParityOptions& options, const ir::Graph& baseline) {
+  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(baseline));
+  Samples samples;
+  if (!options.data.empty()) {
+    SMELT_ASSIGN_OR_RETURN(samples.source, parity::samples_from(options.data, options.labels, std::move(inputs), options.limit_data ? options.samples : 0));
+  } else if (options.samples == 0) {
+    return Error(ErrorCode::kInvalidArgument, "parity needs at least one sample");
+  } else {
+    samples.source = parity::generated_samples(std::move(inputs), options.samples, options.seed);
   }
-  return parity::samples_from(options.data, options.labels, std::move(inputs), options.limit_data ? options.samples : 0);
+  SMELT_ASSIGN_OR_RETURN(samples.sha256, samples.source->digest());
+  return samples;
 }
 
 std::vector<parity::Gate> default_gates(const Variant& variant) {
@@ -161,45 +170,49 @@ Variant variant_of(const ir::Graph& graph) {
   return variant;
 }
 
-Result<ParityReport> run_parity(const engine::Engine& engine, const Source& source, const std::filesystem::path& package,
+Variant variant_of(const manifest::Entry& entry) {
+  return {.precision = entry.precision == "fp16" ? Precision::kFp16 : Precision::kFp32,
+          .weights = entry.quantization == "none" ? Weights::kFloat : Weights::kInt8};
+}
+
+std::vector<manifest::IoTensor> inputs_of(const ir::Graph& graph, const std::map<std::string, std::string>& names) {
+  std::vector<manifest::IoTensor> out;
+  for (const ir::ValueId id : graph.inputs()) out.push_back(io_tensor(graph.value(id).name, graph.value(id).type, names));
+  return out;
+}
+
+std::vector<manifest::IoTensor> outputs_of(const ir::Graph& graph, const std::map<std::string, std::string>& names) {
+  std::vector<manifest::IoTensor> out;
+  for (const ir::GraphOutput& output : graph.outputs()) out.push_back(io_tensor(output.name, graph.value(output.value).type, names));
+  return out;
+}
+
+Result<ParityReport> run_parity(const engine::Engine& engine, const Source& source, const ir::Graph& read_back, const Samples& samples,
                                 const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
-  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(package));
-  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(source.import.graph));
   const std::vector<std::string> outputs = output_names(source.import.graph);
   const std::map<std::string, std::string> names = border_names(input_names(source.import.graph), outputs);
   SMELT_ASSIGN_OR_RETURN(engine::Session session, engine.load(source.path, {}));
   parity::RunnableModel baseline(std::move(session), {});
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back.graph, options, names));
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, names));
   return compared({.engine = engine, .baseline = baseline, .baseline_name = source.path.filename().string(), .variant = variant,
-                   .inputs = std::move(inputs), .outputs = outputs, .names = names},
+                   .samples = samples, .outputs = outputs, .names = names},
                   gates, options, progress);
 }
 
-Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const std::filesystem::path& baseline_path,
-                                            const std::filesystem::path& package, const std::vector<parity::Gate>& gates,
+Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const ir::Graph& baseline_graph, std::string baseline_name,
+                                            const ir::Graph& read_back, const Samples& samples, const std::vector<parity::Gate>& gates,
                                             const ParityOptions& options, const Progress& progress) {
-  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult reference, coreml_format::import_package(baseline_path));
-  SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult read_back, coreml_format::import_package(package));
-  SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(reference.graph));
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel baseline, load_package(engine, reference.graph, options, {}));
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back.graph, options, {}));
-  return compared({.engine = engine, .baseline = baseline, .baseline_name = baseline_path.filename().string(), .variant = variant,
-                   .inputs = std::move(inputs), .outputs = output_names(reference.graph), .names = {}},
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel baseline, load_package(engine, baseline_graph, options, {}));
+  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, {}));
+  return compared({.engine = engine, .baseline = baseline, .baseline_name = std::move(baseline_name), .variant = variant,
+                   .samples = samples, .outputs = output_names(baseline_graph), .names = {}},
                   gates, options, progress);
 }
 
 manifest::Parity recorded(const ParityReport& report) {
-  manifest::Parity parity{.method = report.method, .dataset_sha256 = report.dataset_sha256, .seed = report.seed, .samples = report.samples,
-                          .data = report.data, .outputs = {}, .gates = {}, .baseline_accuracy = report.baseline_accuracy,
-                          .variant_accuracy = report.variant_accuracy, .verdict = report.passed ? "pass" : "fail"};
-  for (const OutputParity& o : report.outputs) {
-    parity.outputs.push_back({.name = o.name, .l_inf = o.l_inf, .rmse = o.rmse, .peak = o.peak, .cosine = o.cosine, .sqnr_db = o.sqnr_db,
-                              .top1_agreement = o.top1_agreement, .top5_agreement = o.top5_agreement, .nan_count = o.nan_count, .inf_count = o.inf_count});
-  }
-  for (const GateOutcome& g : report.gates) {
-    parity.gates.push_back({.output = g.output, .metric = g.metric, .value = g.value, .scale = g.scale, .limit = g.limit, .passed = g.passed});
-  }
-  return parity;
+  return {.method = report.method, .dataset_sha256 = report.dataset_sha256, .seed = report.seed, .samples = report.samples,
+          .data = report.data, .outputs = report.outputs, .gates = report.gates, .baseline_accuracy = report.baseline_accuracy,
+          .variant_accuracy = report.variant_accuracy, .verdict = report.passed ? "pass" : "fail"};
 }
 
 }  // namespace smelt::api

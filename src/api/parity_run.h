@@ -31,22 +31,35 @@ struct Source {
 [[nodiscard]] std::vector<std::string> output_names(const ir::Graph& graph);
 
 [[nodiscard]] Result<engine::Engine> open_engine(const ParityOptions& options);
-[[nodiscard]] Result<std::unique_ptr<parity::SampleSource>> open_samples(const ParityOptions& options, std::vector<parity::InputSpec> inputs);
+
+/// The samples of a run, opened and hashed once for all its models.
+struct Samples {
+  std::unique_ptr<parity::SampleSource> source;
+  std::string sha256;
+};
+[[nodiscard]] Result<Samples> open_samples(const ParityOptions& options, const ir::Graph& baseline);
 
 /// The gates of a variant: relative to max(1, peak) of each output.
 [[nodiscard]] std::vector<parity::Gate> default_gates(const Variant& variant);
 [[nodiscard]] Result<std::vector<parity::Gate>> gates_of(const ParityOptions& options, const Variant& variant);
 
-/// What a package computes in, from its graph.
+/// What a package computes in, from its graph, or from its entry.
 [[nodiscard]] Variant variant_of(const ir::Graph& graph);
+[[nodiscard]] Variant variant_of(const manifest::Entry& entry);
 
-/// Reads the package back and runs it beside the ONNX source.
-[[nodiscard]] Result<ParityReport> run_parity(const engine::Engine& engine, const Source& source, const std::filesystem::path& package,
-                                              const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress);
-/// The same beside another package.
-[[nodiscard]] Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const std::filesystem::path& baseline,
-                                                          const std::filesystem::path& package, const std::vector<parity::Gate>& gates,
-                                                          const ParityOptions& options, const Progress& progress);
+/// The border of a legalized graph as a manifest has it; `names`: source name → name in the package, where they differ.
+[[nodiscard]] std::vector<manifest::IoTensor> inputs_of(const ir::Graph& graph, const std::map<std::string, std::string>& names);
+[[nodiscard]] std::vector<manifest::IoTensor> outputs_of(const ir::Graph& graph, const std::map<std::string, std::string>& names);
+
+/// Runs a package that was read back beside the ONNX source.
+[[nodiscard]] Result<ParityReport> run_parity(const engine::Engine& engine, const Source& source, const ir::Graph& read_back,
+                                              const Samples& samples, const std::vector<parity::Gate>& gates, const ParityOptions& options,
+                                              const Progress& progress);
+/// The same beside another package; `baseline_name` is for the report.
+[[nodiscard]] Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const ir::Graph& baseline, std::string baseline_name,
+                                                          const ir::Graph& read_back, const Samples& samples,
+                                                          const std::vector<parity::Gate>& gates, const ParityOptions& options,
+                                                          const Progress& progress);
 
 [[nodiscard]] manifest::Parity recorded(const ParityReport& report);
 

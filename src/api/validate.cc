@@ -34,16 +34,11 @@ Result<api::Source> source_for(const std::filesystem::path& baseline, const ir::
   return api::open_source(baseline, shapes);
 }
 
-std::string variant_of(const manifest::Entry& entry) {
-  return variant_name({.precision = entry.precision == "fp16" ? Precision::kFp16 : Precision::kFp32,
-                       .weights = entry.quantization == "none" ? Weights::kFloat : Weights::kInt8});
-}
-
 Result<std::filesystem::path> find_variant(const manifest::Manifest& manifest, const std::filesystem::path& folder, const std::string& variant) {
   std::vector<std::string> there;
   std::optional<std::filesystem::path> found;
   for (const manifest::Entry& entry : manifest.models) {
-    there.push_back(variant_of(entry));
+    there.push_back(variant_name(api::variant_of(entry)));
     if (there.back() != variant) continue;
     if (found) return Error(ErrorCode::kInvalidArgument, fmt::format("the folder has several packages of variant \"{}\"", variant)).at({.file = folder.string()}).hint("validate them one by one");
     found = folder / entry.path;
@@ -62,11 +57,15 @@ Result<ValidateReport> validate(const std::filesystem::path& package, const std:
   SMELT_ASSIGN_OR_RETURN(const std::vector<parity::Gate> gates, api::gates_of(options.parity, variant));
   ValidateReport report{.package = package.filename().string(), .variant = variant_name(variant), .parity = {}};
   if (std::filesystem::is_directory(baseline)) {
-    SMELT_ASSIGN_OR_RETURN(report.parity, api::run_parity_of_packages(engine, baseline, package, gates, options.parity, options.progress));
+    SMELT_ASSIGN_OR_RETURN(const coreml_format::ImportResult reference, coreml_format::import_package(baseline));
+    SMELT_ASSIGN_OR_RETURN(const api::Samples samples, api::open_samples(options.parity, reference.graph));
+    SMELT_ASSIGN_OR_RETURN(report.parity, api::run_parity_of_packages(engine, reference.graph, baseline.filename().string(), read_back.graph, samples,
+                                                                      gates, options.parity, options.progress));
     return report;
   }
   SMELT_ASSIGN_OR_RETURN(const api::Source source, source_for(baseline, read_back.graph));
-  SMELT_ASSIGN_OR_RETURN(report.parity, api::run_parity(engine, source, package, gates, options.parity, options.progress));
+  SMELT_ASSIGN_OR_RETURN(const api::Samples samples, api::open_samples(options.parity, source.import.graph));
+  SMELT_ASSIGN_OR_RETURN(report.parity, api::run_parity(engine, source, read_back.graph, samples, gates, options.parity, options.progress));
   return report;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "smelt/result.h"
+#include "smelt/validate.h"
 
 /// manifest.json: one in an output folder, an entry for each package there. Canonical: same contents, same bytes; no clock, no
 /// absolute path. What was not measured is null, with a `<key>_reason` beside it.
@@ -45,18 +46,9 @@ struct PlanSummary {
   std::vector<Fallback> fallbacks;                  ///< weights that were candidates and stayed, sorted by name
 };
 
-struct OutputParity {
-  std::string name;
-  double l_inf = 0, rmse = 0, peak = 0, cosine = 0;
-  std::optional<double> sqnr_db, top1_agreement, top5_agreement;
-  std::uint64_t nan_count = 0, inf_count = 0;
-};
-
-struct GateRecord {
-  std::string output, metric;
-  double value = 0, scale = 1, limit = 0;
-  bool passed = false;
-};
+// What a report says of an output and of a gate is what a manifest keeps.
+using OutputParity = smelt::OutputParity;
+using GateRecord = smelt::GateOutcome;
 
 struct Parity {
   std::string method;          ///< "generated", "npz", ...

@@ -125,15 +125,6 @@ Result<HostTensor> convert(HostTensor tensor, const InputSpec& input) {
   return out;
 }
 
-Result<std::string> digest_of(const SampleSource& source) {
-  Sha256 sha;
-  for (std::uint64_t i = 0; i < source.count(); ++i) {
-    SMELT_ASSIGN_OR_RETURN(const std::vector<NamedArray> arrays, source.sample(i));
-    for (const NamedArray& array : arrays) sha.update(array.tensor.bytes);
-  }
-  return sha.finish_hex();
-}
-
 Status check_index(const SampleSource& source, std::uint64_t index) {
   if (index < source.count()) return {};
   return Error(ErrorCode::kInvalidArgument, fmt::format("sample {} is asked for, there are {}", index, source.count()));
@@ -252,7 +243,6 @@ class GeneratedSamples final : public SampleSource {
   [[nodiscard]] std::optional<std::int64_t> label(std::uint64_t) const override { return std::nullopt; }
   [[nodiscard]] Result<std::vector<HostTensor>> expected(std::uint64_t) const override { return std::vector<HostTensor>{}; }
   [[nodiscard]] std::string method() const override { return "generated"; }
-  [[nodiscard]] Result<std::string> digest() const override { return digest_of(*this); }
 
  private:
   std::vector<InputSpec> inputs_;
@@ -314,7 +304,6 @@ class FileSamples final : public SampleSource {
     return outputs;
   }
   [[nodiscard]] std::string method() const override { return data_.method; }
-  [[nodiscard]] Result<std::string> digest() const override { return digest_of(*this); }
 
  private:
   [[nodiscard]] Result<HostTensor> slice(std::uint64_t index, std::size_t input) const {
@@ -471,6 +460,15 @@ Status check_labels(const HostTensor& labels, std::uint64_t samples, const fs::p
 }
 
 }  // namespace
+
+Result<std::string> SampleSource::digest() const {
+  Sha256 sha;
+  for (std::uint64_t i = 0; i < count(); ++i) {
+    SMELT_ASSIGN_OR_RETURN(const std::vector<NamedArray> arrays, sample(i));
+    for (const NamedArray& array : arrays) sha.update(array.tensor.bytes);
+  }
+  return sha.finish_hex();
+}
 
 std::unique_ptr<SampleSource> generated_samples(std::vector<InputSpec> inputs, std::uint64_t samples, std::uint64_t seed) {
   return std::make_unique<GeneratedSamples>(std::move(inputs), samples, seed);

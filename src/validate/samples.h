@@ -47,7 +47,7 @@ class SampleSource {
   /// "generated", "npz", "npy folder", "onnx test data".
   [[nodiscard]] virtual std::string method() const = 0;
   /// SHA-256 over every sample's bytes in order (64 hex digits): equal data, equal digest, whatever file it came from.
-  [[nodiscard]] virtual Result<std::string> digest() const = 0;
+  [[nodiscard]] Result<std::string> digest() const;
 };
 
 /// `samples` >= 1 sets of generated inputs. The same seed gives the same bytes on every machine: integers come from splitmix64,
