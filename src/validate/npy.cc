@@ -17,31 +17,16 @@
 
 #include "base/mapped_file.h"
 #include "base/output_file.h"
+#include "validate/bytes.h"
 #include "validate/zip.h"
 
 namespace smelt::parity {
 namespace {
 
-using Bytes = std::span<const std::byte>;
-
 static_assert(std::endian::native == std::endian::little, "HostTensor's bytes are little-endian");
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::uint64_t kMaxHeaderBytes = 64 * 1024;  // numpy itself reads 10,000
-
-Error error_at(const std::string& file, ErrorCode code, std::uint64_t offset, std::string message) {
-  return Error(code, std::move(message)).at({.file = file, .byte_offset = offset});
-}
-
-std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-/// The little-endian number of `size` bytes at `offset`, which must be inside.
-std::uint64_t number_at(Bytes bytes, std::uint64_t offset, std::size_t size) {
-  SMELT_CHECK(offset <= bytes.size() && size <= bytes.size() - offset);
-  std::uint64_t value = 0;
-  std::memcpy(&value, bytes.data() + offset, size);
-  return value;
-}
 
 struct Header {
   std::string descr;

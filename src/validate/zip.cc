@@ -9,10 +9,10 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "validate/bytes.h"
+
 namespace smelt::parity {
 namespace {
-
-using Bytes = std::span<const std::byte>;
 
 constexpr std::uint64_t kZip64EndSignature = 0x06064b50;
 constexpr std::uint64_t kZip64LocatorSignature = 0x07064b50;
@@ -20,20 +20,6 @@ constexpr std::uint64_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22, kZip6
 constexpr std::uint64_t kMaxComment = 65535;
 constexpr std::uint64_t kSupportedFlags = 0x080e;  // deflate's level (1, 2), a data descriptor (3), UTF-8 names (11)
 constexpr std::uint64_t kMaxDeflateRatio = 1032;   // 258 bytes out of 2 bits
-
-Error error_at(const std::string& file, ErrorCode code, std::uint64_t offset, std::string message) {
-  return Error(code, std::move(message)).at({.file = file, .byte_offset = offset});
-}
-
-std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-/// The little-endian number of `size` bytes at `offset`, which must be inside.
-std::uint64_t number_at(Bytes bytes, std::uint64_t offset, std::size_t size) {
-  SMELT_CHECK(offset <= bytes.size() && size <= bytes.size() - offset);
-  std::uint64_t value = 0;
-  std::memcpy(&value, bytes.data() + offset, size);
-  return value;
-}
 
 /// The 64-bit values of the extra field 1, for those that do not fit in 32 bits. False when it lacks one or is cut short.
 bool read_zip64(Bytes extra, ZipEntry& entry) {

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "need.h"
+#include "proto_bytes.h"
 #include "temp_folder.h"
 
 namespace smelt::engine {
@@ -38,13 +39,6 @@ NamedTensor zero_feed(const Port& port) {
 }
 
 std::string message_of(const Error& error) { return error.to_string(); }
-
-// A protobuf writer for models of a few bytes (https://protobuf.dev/programming-guides/encoding): numbers and lengths
-// under 128 only. Field numbers are those of onnx.proto.
-std::string number(int field, int value) { return {static_cast<char>(field << 3), static_cast<char>(value)}; }
-std::string block(int field, const std::string& bytes) {
-  return std::string{static_cast<char>(field << 3 | 2), static_cast<char>(bytes.size())} + bytes;
-}
 
 /// A port's shape in ONNX form. `std::nullopt`: no shape declared. An extent of -1 is the symbol "n".
 std::string tensor_type(int element, const std::optional<std::vector<int>>& shape) {

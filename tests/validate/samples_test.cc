@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 
+#include "proto_bytes.h"
 #include "temp_folder.h"
 #include "validate/npy.h"
 #include "validate/tensor_proto.h"
@@ -334,15 +335,6 @@ TEST_F(Files, EvaluationSet) {
 
 // ---- ONNX test data ----
 
-std::string varint(std::uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>((value & 0x7f) | 0x80);
-  return out + static_cast<char>(value);
-}
-std::string number(int field, std::uint64_t value) { return varint(static_cast<std::uint64_t>(field) << 3) + varint(value); }
-std::string block(int field, const std::string& body) {
-  return varint(static_cast<std::uint64_t>(field) << 3 | 2) + varint(body.size()) + body;
-}
 std::string raw(const HostTensor& tensor) {
   std::string out;
   for (const std::byte byte : tensor.bytes) out += static_cast<char>(byte);

@@ -19,12 +19,25 @@ std::optional<std::int64_t> window_offset(const Window& window) {
   return offset;
 }
 
-Status check_attributes(const Conv& op, std::size_t axes) {
-  // ONNX Conv-22: strides, dilations and pads have a value for each spatial axis
+/// What Conv and ConvTranspose share: operands, ranks, and the attributes that both have.
+template <typename Op>
+Status check_operands(const Op& op, const InferContext& cx) {
+  SMELT_RETURN_IF_ERROR(rule::operands(cx, 2, 3));
+  // ONNX Conv-22, ConvTranspose-22: X, W and B are of one float type
+  SMELT_RETURN_IF_ERROR(rule::one_float_dtype(cx));
+  // The IR's own: 1 to 3 spatial axes
+  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 0, 3, 5));
+  const std::size_t rank = cx.input(0).shape.size(), axes = rank - 2;
+  // ONNX Conv-22, ConvTranspose-22: W has the rank of X
+  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 1, rank, rank));
+  // ONNX Conv-22, ConvTranspose-22: strides, dilations, pads and output_padding have a value for each spatial axis
   SMELT_RETURN_IF_ERROR(rule::one_per_axis("stride", op.stride, axes, 1));
   SMELT_RETURN_IF_ERROR(rule::one_per_axis("dilation", op.dilation, axes, 1));
   SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_begin", op.pads_begin, axes, 0));
   SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_end", op.pads_end, axes, 0));
+  if constexpr (requires { op.output_padding; }) {
+    SMELT_RETURN_IF_ERROR(rule::one_per_axis("output_padding", op.output_padding, axes, 0));
+  }
   if (op.groups < 1) return rule::malformed(fmt::format("groups is {}, at least 1 required", op.groups));
   return {};
 }
@@ -42,17 +55,6 @@ Status check_channels(const Conv& op, const Shape& x, const Shape& w) {
   if (w[0].is_static() && w[0].extent() % op.groups != 0) {
     return rule::malformed(fmt::format("{} output channels do not divide into {} groups", w[0].extent(), op.groups));
   }
-  return {};
-}
-
-Status check_attributes(const ConvTranspose& op, std::size_t axes) {
-  // ONNX ConvTranspose-22: strides, dilations, pads and output_padding have a value for each spatial axis
-  SMELT_RETURN_IF_ERROR(rule::one_per_axis("stride", op.stride, axes, 1));
-  SMELT_RETURN_IF_ERROR(rule::one_per_axis("dilation", op.dilation, axes, 1));
-  SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_begin", op.pads_begin, axes, 0));
-  SMELT_RETURN_IF_ERROR(rule::one_per_axis("pads_end", op.pads_end, axes, 0));
-  SMELT_RETURN_IF_ERROR(rule::one_per_axis("output_padding", op.output_padding, axes, 0));
-  if (op.groups < 1) return rule::malformed(fmt::format("groups is {}, at least 1 required", op.groups));
   return {};
 }
 
@@ -106,16 +108,9 @@ Result<Dim> window_extent(Dim in, const Window& window, SymbolTable& symbols) {
 }
 
 Status infer(const Conv& op, InferContext& cx) {
-  SMELT_RETURN_IF_ERROR(rule::operands(cx, 2, 3));
-  // ONNX Conv-22: X, W and B are of one float type
-  SMELT_RETURN_IF_ERROR(rule::one_float_dtype(cx));
-  // The IR's own: 1 to 3 spatial axes
-  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 0, 3, 5));
+  SMELT_RETURN_IF_ERROR(check_operands(op, cx));
   const Shape& x = cx.input(0).shape;
   const Shape& w = cx.input(1).shape;
-  // ONNX Conv-22: W has the rank of X
-  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 1, x.size(), x.size()));
-  SMELT_RETURN_IF_ERROR(check_attributes(op, x.size() - 2));
   SMELT_RETURN_IF_ERROR(check_channels(op, x, w));
   // ONNX Conv-22: B has shape [M]
   if (cx.has(2)) SMELT_RETURN_IF_ERROR(rule::shape_is(cx, 2, {w[0]}));
@@ -131,16 +126,9 @@ Status infer(const Conv& op, InferContext& cx) {
 }
 
 Status infer(const ConvTranspose& op, InferContext& cx) {
-  SMELT_RETURN_IF_ERROR(rule::operands(cx, 2, 3));
-  // ONNX ConvTranspose-22: X, W and B are of one float type
-  SMELT_RETURN_IF_ERROR(rule::one_float_dtype(cx));
-  // The IR's own: 1 to 3 spatial axes
-  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 0, 3, 5));
+  SMELT_RETURN_IF_ERROR(check_operands(op, cx));
   const Shape& x = cx.input(0).shape;
   const Shape& w = cx.input(1).shape;
-  // ONNX ConvTranspose-22: W has the rank of X
-  SMELT_RETURN_IF_ERROR(rule::rank_between(cx, 1, x.size(), x.size()));
-  SMELT_RETURN_IF_ERROR(check_attributes(op, x.size() - 2));
   // ONNX ConvTranspose-22: W has C rows
   if (compare(x[1], w[0]) == Comparison::kDifferent) {
     return rule::malformed(fmt::format("x has {} channels, w takes {}", x[1].extent(), w[0].extent()));

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proto_bytes.h"
+
 namespace smelt::coreml_format {
 namespace {
 
@@ -41,16 +43,8 @@ ErrorCode code_of(const std::string& bytes, const MilLimits& limits = {}) {
   return model.ok() ? ErrorCode::kInternal : model.error().code();
 }
 
-// Protobuf by hand, for what the encoder never writes.
-std::string varint(std::uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>((value & 0x7f) | 0x80);
-  return out + static_cast<char>(value);
-}
-std::string number(std::uint64_t field, std::uint64_t value) { return varint(field << 3) + varint(value); }
-std::string message(std::uint64_t field, const std::string& body) {
-  return varint(field << 3 | 2) + varint(body.size()) + body;
-}
+// For what the encoder never writes.
+std::string message(std::uint64_t field, const std::string& body) { return block(field, body); }
 std::string entry(const std::string& key, const std::string& value) { return message(1, key) + message(2, value); }
 
 /// A model of one function whose block, for opset CoreML5, is `block`.

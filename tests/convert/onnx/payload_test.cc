@@ -9,32 +9,23 @@
 
 #include <gtest/gtest.h>
 
+#include "proto_bytes.h"
 #include "temp_folder.h"
 
 namespace smelt::onnx_format {
 namespace {
 
-// Wire encoding, written out by hand.
-std::string varint(std::uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out + static_cast<char>(value);
-}
-std::string number(unsigned field, std::uint64_t value) { return varint(field << 3U) + varint(value); }
-std::string bytes(unsigned field, const std::string& body) {
-  return varint(field << 3U | 2U) + varint(body.size()) + body;
-}
 std::string tensor(const std::vector<std::uint64_t>& dims, int data_type, const std::string& data) {
   std::string out;
   for (const std::uint64_t dim : dims) out += number(1, dim);
-  return out + number(2, static_cast<std::uint64_t>(data_type)) + bytes(8, "w") + data;
+  return out + number(2, static_cast<std::uint64_t>(data_type)) + block(8, "w") + data;
 }
 std::string packed(const std::vector<std::int64_t>& values) {
   std::string out;
   for (const std::int64_t value : values) out += varint(static_cast<std::uint64_t>(value));
   return out;
 }
-std::string entry(const std::string& key, const std::string& value) { return bytes(13, bytes(1, key) + bytes(2, value)); }
+std::string entry(const std::string& key, const std::string& value) { return block(13, block(1, key) + block(2, value)); }
 std::string external(const std::string& location, const std::string& more = "") {
   return entry("location", location) + more + number(14, 1);
 }
@@ -49,7 +40,7 @@ class PayloadTest : public TempFolderTest {
   Result<ConstantRef> read(const std::string& tensor_body) {
     std::filesystem::create_directory(folder_ / "model");
     const std::filesystem::path path = folder_ / "model" / "m.onnx";
-    write(path, number(1, 8) + bytes(7, bytes(5, tensor_body)));
+    write(path, number(1, 8) + block(7, block(5, tensor_body)));
     SMELT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
     SMELT_ASSIGN_OR_RETURN(const Model model, read_model(file.bytes(), path.string(), {}));
     PayloadReader reader(std::make_shared<const MappedFile>(std::move(file)), path);
@@ -78,32 +69,32 @@ using Values = std::vector<double>;
 const std::string kHalfAndTwo("\0\0\0\x3f\0\0\0\x40", 8);  // 0.5f, 2.0f
 
 TEST_F(PayloadTest, RawDataIsARangeOfTheFile) {
-  EXPECT_EQ(values(tensor({2}, 1, bytes(9, kHalfAndTwo)), DType::kF32), (Values{0.5, 2}));
-  EXPECT_EQ(values(tensor({}, 7, bytes(9, std::string("\5\0\0\0\0\0\0\0", 8))), DType::kI64), (Values{5}));
-  EXPECT_EQ(values(tensor({3}, 9, bytes(9, std::string("\0\1\xff", 3))), DType::kBool), (Values{0, 1, 1}));
+  EXPECT_EQ(values(tensor({2}, 1, block(9, kHalfAndTwo)), DType::kF32), (Values{0.5, 2}));
+  EXPECT_EQ(values(tensor({}, 7, block(9, std::string("\5\0\0\0\0\0\0\0", 8))), DType::kI64), (Values{5}));
+  EXPECT_EQ(values(tensor({3}, 9, block(9, std::string("\0\1\xff", 3))), DType::kBool), (Values{0, 1, 1}));
   EXPECT_EQ(values(tensor({0}, 1, ""), DType::kF32), Values{});
 }
 
 TEST_F(PayloadTest, TypedMembers) {
-  EXPECT_EQ(values(tensor({2}, 1, bytes(4, kHalfAndTwo)), DType::kF32), (Values{0.5, 2}));
-  EXPECT_EQ(values(tensor({2}, 1, varint(4 << 3 | 5) + kHalfAndTwo.substr(0, 4) + bytes(4, kHalfAndTwo.substr(4))), DType::kF32),
+  EXPECT_EQ(values(tensor({2}, 1, block(4, kHalfAndTwo)), DType::kF32), (Values{0.5, 2}));
+  EXPECT_EQ(values(tensor({2}, 1, varint(4 << 3 | 5) + kHalfAndTwo.substr(0, 4) + block(4, kHalfAndTwo.substr(4))), DType::kF32),
             (Values{0.5, 2}));
-  EXPECT_EQ(values(tensor({1}, 11, bytes(10, std::string("\0\0\0\0\0\0\xe0\x3f", 8))), DType::kF64), (Values{0.5}));
-  EXPECT_EQ(values(tensor({2}, 6, bytes(5, packed({-5, 1 << 30}))), DType::kI32), (Values{-5, 1 << 30}));
-  EXPECT_EQ(values(tensor({3}, 3, bytes(5, packed({-128, 0, 127}))), DType::kI8), (Values{-128, 0, 127}));
+  EXPECT_EQ(values(tensor({1}, 11, block(10, std::string("\0\0\0\0\0\0\xe0\x3f", 8))), DType::kF64), (Values{0.5}));
+  EXPECT_EQ(values(tensor({2}, 6, block(5, packed({-5, 1 << 30}))), DType::kI32), (Values{-5, 1 << 30}));
+  EXPECT_EQ(values(tensor({3}, 3, block(5, packed({-128, 0, 127}))), DType::kI8), (Values{-128, 0, 127}));
   EXPECT_EQ(values(tensor({2}, 2, number(5, 0) + number(5, 255)), DType::kU8), (Values{0, 255}));
-  EXPECT_EQ(values(tensor({2}, 5, bytes(5, packed({-32768, 32767}))), DType::kI16), (Values{-32768, 32767}));
-  EXPECT_EQ(values(tensor({2}, 4, bytes(5, packed({0, 65535}))), DType::kU16), (Values{0, 65535}));
-  EXPECT_EQ(values(tensor({2}, 9, bytes(5, packed({0, 1}))), DType::kBool), (Values{0, 1}));
-  EXPECT_EQ(values(tensor({2}, 10, bytes(5, packed({0x3800, 0xc000}))), DType::kF16), (Values{0.5, -2}));
-  EXPECT_EQ(values(tensor({1}, 16, bytes(5, packed({0x3f00}))), DType::kBF16), (Values{0.5}));
-  EXPECT_EQ(values(tensor({3}, 7, bytes(7, packed({-1, 300})) + number(7, 4)), DType::kI64), (Values{-1, 300, 4}));
-  EXPECT_EQ(values(tensor({2}, 12, bytes(11, packed({0, 4294967295}))), DType::kU32), (Values{0, 4294967295.0}));
-  EXPECT_EQ(values(tensor({2}, 13, bytes(11, packed({1, 2}))), DType::kU64), (Values{1, 2}));
+  EXPECT_EQ(values(tensor({2}, 5, block(5, packed({-32768, 32767}))), DType::kI16), (Values{-32768, 32767}));
+  EXPECT_EQ(values(tensor({2}, 4, block(5, packed({0, 65535}))), DType::kU16), (Values{0, 65535}));
+  EXPECT_EQ(values(tensor({2}, 9, block(5, packed({0, 1}))), DType::kBool), (Values{0, 1}));
+  EXPECT_EQ(values(tensor({2}, 10, block(5, packed({0x3800, 0xc000}))), DType::kF16), (Values{0.5, -2}));
+  EXPECT_EQ(values(tensor({1}, 16, block(5, packed({0x3f00}))), DType::kBF16), (Values{0.5}));
+  EXPECT_EQ(values(tensor({3}, 7, block(7, packed({-1, 300})) + number(7, 4)), DType::kI64), (Values{-1, 300, 4}));
+  EXPECT_EQ(values(tensor({2}, 12, block(11, packed({0, 4294967295}))), DType::kU32), (Values{0, 4294967295.0}));
+  EXPECT_EQ(values(tensor({2}, 13, block(11, packed({1, 2}))), DType::kU64), (Values{1, 2}));
 }
 
 TEST_F(PayloadTest, FourBitEntriesAreBytesOfTwo) {
-  const Result<ConstantRef> constant = read(tensor({3}, 22, bytes(5, packed({0x21, 0x0f}))));
+  const Result<ConstantRef> constant = read(tensor({3}, 22, block(5, packed({0x21, 0x0f}))));
   ASSERT_TRUE(constant.ok()) << constant.error().to_string();
   EXPECT_EQ((*constant)->dtype, DType::kI4);
   const Result<HostTensor> loaded = load(**constant);
@@ -118,20 +109,20 @@ TEST_F(PayloadTest, EntriesOutOfTheDtypesRangeAreMalformed) {
   };
   for (const auto& [data_type, entries] : cases) {
     for (const std::int64_t value : entries) {
-      EXPECT_EQ(code_of(tensor({1}, data_type, bytes(5, packed({value})))), ErrorCode::kMalformedInput) << data_type << " " << value;
+      EXPECT_EQ(code_of(tensor({1}, data_type, block(5, packed({value})))), ErrorCode::kMalformedInput) << data_type << " " << value;
     }
   }
-  EXPECT_EQ(code_of(tensor({1}, 12, bytes(11, packed({4294967296})))), ErrorCode::kMalformedInput);
-  EXPECT_EQ(code_of(tensor({1}, 12, bytes(11, packed({-1})))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of(tensor({1}, 12, block(11, packed({4294967296})))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of(tensor({1}, 12, block(11, packed({-1})))), ErrorCode::kMalformedInput);
 }
 
 TEST_F(PayloadTest, DataTypesWithoutADtypeAreNamed) {
-  const Result<ConstantRef> constant = read(tensor({1}, 14, bytes(9, kHalfAndTwo)));
+  const Result<ConstantRef> constant = read(tensor({1}, 14, block(9, kHalfAndTwo)));
   ASSERT_FALSE(constant.ok());
   EXPECT_EQ(constant.error().code(), ErrorCode::kUnsupported);
   EXPECT_NE(constant.error().message().find("complex64"), std::string::npos);
-  EXPECT_EQ(code_of(tensor({1}, 8, bytes(6, "text"))), ErrorCode::kUnsupported);
-  EXPECT_EQ(code_of(tensor({1}, 17, bytes(9, "a"))), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_of(tensor({1}, 8, block(6, "text"))), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_of(tensor({1}, 17, block(9, "a"))), ErrorCode::kUnsupported);
   for (int data_type = -1; data_type < 40; ++data_type) {
     const std::optional<DType> dtype = to_dtype(data_type);
     if (!dtype) continue;
@@ -157,7 +148,7 @@ TEST_F(PayloadTest, ExternalDataInTheFolder) {
 TEST_F(PayloadTest, ExternalDataOfABareFileName) {
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder_);
-  write("m.onnx", number(1, 8) + bytes(7, bytes(5, tensor({2}, 1, external("w.bin"))) + bytes(5, tensor({2}, 1, external("up/w.bin")))));
+  write("m.onnx", number(1, 8) + block(7, block(5, tensor({2}, 1, external("w.bin"))) + block(5, tensor({2}, 1, external("up/w.bin")))));
   write("w.bin", kHalfAndTwo);
   std::filesystem::create_symlink("..", "up");
   Result<MappedFile> file = MappedFile::open("m.onnx");

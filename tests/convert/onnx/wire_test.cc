@@ -6,39 +6,30 @@
 
 #include <gtest/gtest.h>
 
+#include "proto_bytes.h"
+
 namespace smelt::onnx_format {
 namespace {
-
-// Wire encoding, written out by hand so that the reader is not its own judge.
-std::string varint(std::uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out + static_cast<char>(value);
-}
-std::string number(unsigned field, std::uint64_t value) { return varint(field << 3U) + varint(value); }
-std::string bytes(unsigned field, const std::string& body) {
-  return varint(field << 3U | 2U) + varint(body.size()) + body;
-}
 
 std::string tensor(const std::string& name, std::vector<std::uint64_t> dims, int data_type, const std::string& data) {
   std::string out;
   for (const std::uint64_t dim : dims) out += number(1, dim);
-  return out + number(2, static_cast<std::uint64_t>(data_type)) + bytes(8, name) + data;
+  return out + number(2, static_cast<std::uint64_t>(data_type)) + block(8, name) + data;
 }
-std::string raw(std::size_t size) { return bytes(9, std::string(size, '\x01')); }
+std::string raw(std::size_t size) { return block(9, std::string(size, '\x01')); }
 std::string value_info(const std::string& name) {
-  const std::string shape = bytes(1, bytes(2, "batch")) + bytes(1, number(1, 3)) + bytes(1, "");
-  return bytes(1, name) + bytes(2, bytes(1, number(1, 1) + bytes(2, shape)));
+  const std::string shape = block(1, block(2, "batch")) + block(1, number(1, 3)) + block(1, "");
+  return block(1, name) + block(2, block(1, number(1, 1) + block(2, shape)));
 }
 std::string node(const std::string& attributes = "") {
-  return bytes(1, "x") + bytes(1, "") + bytes(2, "y") + bytes(3, "n0") + bytes(4, "Conv") + bytes(7, "custom") + attributes;
+  return block(1, "x") + block(1, "") + block(2, "y") + block(3, "n0") + block(4, "Conv") + block(7, "custom") + attributes;
 }
 std::string graph() {
-  return bytes(1, node(bytes(5, bytes(1, "value") + bytes(5, tensor("c", {}, 7, raw(8))) + number(20, 4)))) +
-         bytes(2, "main") + bytes(5, tensor("w", {2, 3}, 1, raw(24))) + bytes(11, value_info("x")) + bytes(12, value_info("y"));
+  return block(1, node(block(5, block(1, "value") + block(5, tensor("c", {}, 7, raw(8))) + number(20, 4)))) +
+         block(2, "main") + block(5, tensor("w", {2, 3}, 1, raw(24))) + block(11, value_info("x")) + block(12, value_info("y"));
 }
-std::string with_graph(const std::string& graph_body) { return number(1, 8) + bytes(7, graph_body); }
-std::string whole() { return number(1, 8) + bytes(2, "writer") + bytes(8, bytes(1, "") + number(2, 17)) + bytes(7, graph()); }
+std::string with_graph(const std::string& graph_body) { return number(1, 8) + block(7, graph_body); }
+std::string whole() { return number(1, 8) + block(2, "writer") + block(8, block(1, "") + number(2, 17)) + block(7, graph()); }
 
 Result<Model> read(const std::string& file, const Limits& limits = {}) {
   return read_model(std::as_bytes(std::span(file)), "m.onnx", limits);
@@ -50,7 +41,7 @@ std::optional<ErrorCode> code_of(const std::string& file, const Limits& limits =
   if (model.ok()) return std::nullopt;
   return model.error().code();
 }
-std::optional<ErrorCode> code_of_tensor(const std::string& body) { return code_of(with_graph(bytes(5, body))); }
+std::optional<ErrorCode> code_of_tensor(const std::string& body) { return code_of(with_graph(block(5, body))); }
 
 TEST(Wire, ReadsEveryPartAndLeavesTheWeightsInTheFile) {
   const std::string file = whole();
@@ -103,30 +94,30 @@ TEST(Wire, EverySingleByteChangeIsReadOrRefused) {
 TEST(Wire, RefusesWhatParsersDisagreeAbout) {
   EXPECT_EQ(code_of(""), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of(number(1, 8)), ErrorCode::kMalformedInput);                                // no graph
-  EXPECT_EQ(code_of(whole() + bytes(7, graph())), ErrorCode::kMalformedInput);                 // two graphs
+  EXPECT_EQ(code_of(whole() + block(7, graph())), ErrorCode::kMalformedInput);                 // two graphs
   EXPECT_EQ(code_of(whole() + std::string(1, '\0')), ErrorCode::kMalformedInput);              // tag 0
   EXPECT_EQ(code_of(whole() + varint(7 << 3 | 3)), ErrorCode::kMalformedInput);                // group
   EXPECT_EQ(code_of(whole() + varint(99 << 3) + std::string(10, '\x80')), ErrorCode::kMalformedInput);  // 11-byte varint
-  EXPECT_EQ(code_of(number(1, ~0ULL) + bytes(7, graph())), ErrorCode::kMalformedInput);        // ir_version -1
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(bytes(5, bytes(6, "") + bytes(6, "")))))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of(number(1, ~0ULL) + block(7, graph())), ErrorCode::kMalformedInput);        // ir_version -1
+  EXPECT_EQ(code_of(with_graph(block(1, node(block(5, block(6, "") + block(6, "")))))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of(number(7, 1)), ErrorCode::kMalformedInput);                                // graph as a number
-  EXPECT_EQ(code_of(with_graph(bytes(1, bytes(1, "x")))), ErrorCode::kMalformedInput);         // node without op_type
-  EXPECT_EQ(code_of(whole() + bytes(99, "unknown field")), std::nullopt);
+  EXPECT_EQ(code_of(with_graph(block(1, block(1, "x")))), ErrorCode::kMalformedInput);         // node without op_type
+  EXPECT_EQ(code_of(whole() + block(99, "unknown field")), std::nullopt);
 }
 
 TEST(Wire, AttributeValues) {
   const std::string half("\0\0\0\x3f", 4);  // 0.5f
   const std::string two("\0\0\0\x40", 4);   // 2.0f
-  const auto attribute = [](const std::string& name, const std::string& body) { return bytes(5, bytes(1, name) + body); };
+  const auto attribute = [](const std::string& name, const std::string& body) { return block(5, block(1, name) + body); };
   const std::string long_text(100'000, 't');  // longer than a name may be
   const std::string all =
       attribute("f", varint(2 << 3 | 5) + half + number(20, 1)) + attribute("i", number(3, ~0ULL) + number(20, 2)) +
-      attribute("s", bytes(4, std::string("a\0b", 3)) + number(20, 3)) +
-      attribute("floats", varint(7 << 3 | 5) + half + bytes(7, half + two) + number(20, 6)) +
-      attribute("ints", number(8, 7) + bytes(8, varint(300) + varint(~0ULL)) + number(20, 7)) +
-      attribute("strings", bytes(9, "x") + bytes(9, "") + bytes(9, long_text) + number(20, 8)) +
-      attribute("ref", bytes(21, "outer") + number(20, 2));
-  const Result<Model> model = read(with_graph(bytes(1, node(all))));
+      attribute("s", block(4, std::string("a\0b", 3)) + number(20, 3)) +
+      attribute("floats", varint(7 << 3 | 5) + half + block(7, half + two) + number(20, 6)) +
+      attribute("ints", number(8, 7) + block(8, varint(300) + varint(~0ULL)) + number(20, 7)) +
+      attribute("strings", block(9, "x") + block(9, "") + block(9, long_text) + number(20, 8)) +
+      attribute("ref", block(21, "outer") + number(20, 2));
+  const Result<Model> model = read(with_graph(block(1, node(all))));
   ASSERT_TRUE(model.ok()) << model.error().to_string();
   const std::vector<Attribute>& read_back = model->graph.nodes.at(0).attributes;
   ASSERT_EQ(read_back.size(), 7U);
@@ -139,15 +130,15 @@ TEST(Wire, AttributeValues) {
   EXPECT_EQ(read_back[6].ref_attr_name, "outer");
   EXPECT_FALSE(read_back[6].i.has_value());
 
-  const auto code = [&](const std::string& body) { return code_of(with_graph(bytes(1, node(attribute("a", body))))); };
+  const auto code = [&](const std::string& body) { return code_of(with_graph(block(1, node(attribute("a", body))))); };
   EXPECT_EQ(code(number(2, 1)), ErrorCode::kMalformedInput);                 // f as a varint
-  EXPECT_EQ(code(bytes(7, "abcde")), ErrorCode::kMalformedInput);            // 5 bytes of floats
-  EXPECT_EQ(code(bytes(8, "\x01\x80")), ErrorCode::kTruncatedInput);         // an int that ends in its middle
-  EXPECT_EQ(code(bytes(3, "1")), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code(block(7, "abcde")), ErrorCode::kMalformedInput);            // 5 bytes of floats
+  EXPECT_EQ(code(block(8, "\x01\x80")), ErrorCode::kTruncatedInput);         // an int that ends in its middle
+  EXPECT_EQ(code(block(3, "1")), ErrorCode::kMalformedInput);
   const Limits limits{.max_structure_bytes = 100'000};
   const std::string ones(50'000, '\1');
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(attribute("a", bytes(8, ones))))), limits), ErrorCode::kLimitReached);
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(attribute("a", bytes(4, long_text))))), limits), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(block(1, node(attribute("a", block(8, ones))))), limits), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(block(1, node(attribute("a", block(4, long_text))))), limits), ErrorCode::kLimitReached);
 }
 
 TEST(Wire, FlagsAndHints) {
@@ -156,7 +147,7 @@ TEST(Wire, FlagsAndHints) {
   EXPECT_FALSE(plain->has_functions);
   EXPECT_FALSE(plain->graph.has_sparse_initializers);
   EXPECT_TRUE(plain->graph.value_infos.empty());
-  const Result<Model> model = read(with_graph(graph() + bytes(13, value_info("t")) + bytes(15, "")) + bytes(25, ""));
+  const Result<Model> model = read(with_graph(graph() + block(13, value_info("t")) + block(15, "")) + block(25, ""));
   ASSERT_TRUE(model.ok()) << model.error().to_string();
   EXPECT_TRUE(model->has_functions);
   EXPECT_TRUE(model->graph.has_sparse_initializers);
@@ -165,11 +156,11 @@ TEST(Wire, FlagsAndHints) {
 }
 
 TEST(Wire, ExternalRanges) {
-  const auto entry = [](const std::string& key, const std::string& value) { return bytes(13, bytes(1, key) + bytes(2, value)); };
+  const auto entry = [](const std::string& key, const std::string& value) { return block(13, block(1, key) + block(2, value)); };
   const auto external = [&](const std::string& entries) {
     return tensor("w", {4}, 1, entry("location", "w.bin") + entries + number(14, 1));
   };
-  const std::string file = with_graph(bytes(5, external(entry("offset", "0064") + entry("length", "16") + entry("checksum", "?"))));
+  const std::string file = with_graph(block(5, external(entry("offset", "0064") + entry("length", "16") + entry("checksum", "?"))));
   const Result<Model> model = read(file);
   ASSERT_TRUE(model.ok()) << model.error().to_string();
   EXPECT_EQ(model->graph.initializers.at(0).external_offset, 64U);
@@ -195,30 +186,30 @@ TEST(Wire, TensorRules) {
   EXPECT_EQ(code_of_tensor(tensor("w", {1}, 99, raw(4))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of_tensor(tensor("w", {1}, 0, raw(4))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of_tensor(tensor("w", {1}, 1, raw(4) + raw(4))), ErrorCode::kMalformedInput);
-  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 1, raw(4) + bytes(4, "abcd"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 1, raw(4) + block(4, "abcd"))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of_tensor(tensor("s", {1}, 8, raw(4))), ErrorCode::kMalformedInput);
-  const std::string location = bytes(13, bytes(1, "location") + bytes(2, "w.bin"));
+  const std::string location = block(13, block(1, "location") + block(2, "w.bin"));
   EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, location + number(14, 1))), std::nullopt);
   EXPECT_EQ(code_of_tensor(tensor("w", {4}, 1, number(14, 1))), ErrorCode::kMalformedInput);
 }
 
 TEST(Wire, TypedDataIsTheRightMemberWithTheRightCount) {
   const std::string one = varint(4 << 3 | 5) + "abcd";  // float_data, not packed
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, std::string(8, 'a')))), std::nullopt);
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, std::string(9, 'a')))), ErrorCode::kMalformedInput);
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(4, "abcd"))), ErrorCode::kMalformedInput);
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, bytes(7, std::string(2, '\1')))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, block(4, std::string(8, 'a')))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, block(4, std::string(9, 'a')))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, block(4, "abcd"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, block(7, std::string(2, '\1')))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, number(4, 1) + number(4, 1))), ErrorCode::kMalformedInput);
   EXPECT_EQ(code_of_tensor(tensor("w", {2}, 1, one)), ErrorCode::kMalformedInput);
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, bytes(7, varint(300) + varint(1)))), std::nullopt);
-  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, bytes(7, "\x01\x80"))), ErrorCode::kTruncatedInput);
-  EXPECT_EQ(code_of_tensor(tensor("w", {5}, 22, bytes(5, "\x01\x01\x01"))), std::nullopt);   // int4: bytes
-  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 14, bytes(4, std::string(8, 'a')))), std::nullopt);  // complex64
-  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, bytes(6, "a") + bytes(6, ""))), std::nullopt);
-  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, bytes(6, "a"))), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, block(7, varint(300) + varint(1)))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("w", {2}, 7, block(7, "\x01\x80"))), ErrorCode::kTruncatedInput);
+  EXPECT_EQ(code_of_tensor(tensor("w", {5}, 22, block(5, "\x01\x01\x01"))), std::nullopt);   // int4: bytes
+  EXPECT_EQ(code_of_tensor(tensor("w", {1}, 14, block(4, std::string(8, 'a')))), std::nullopt);  // complex64
+  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, block(6, "a") + block(6, ""))), std::nullopt);
+  EXPECT_EQ(code_of_tensor(tensor("s", {2}, 8, block(6, "a"))), ErrorCode::kMalformedInput);
 
   // Elements that stand alone, and runs among them, keep their place: joined, they are the packed form.
-  const std::string file = with_graph(bytes(5, tensor("w", {4}, 1, one + bytes(4, "efghijkl") + varint(4 << 3 | 5) + "mnop")));
+  const std::string file = with_graph(block(5, tensor("w", {4}, 1, one + block(4, "efghijkl") + varint(4 << 3 | 5) + "mnop")));
   const Result<Model> model = read(file);
   ASSERT_TRUE(model.ok()) << model.error().to_string();
   std::string joined;
@@ -229,43 +220,43 @@ TEST(Wire, TypedDataIsTheRightMemberWithTheRightCount) {
 TEST(Wire, AnEmptyElementCostsItsStructNotTwoBytes) {
   const Limits limits{.max_structure_bytes = 1 << 20};
   std::string many;
-  for (int i = 0; i < 100'000; ++i) many += bytes(5, "");
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(many))), limits), ErrorCode::kLimitReached);  // attributes
+  for (int i = 0; i < 100'000; ++i) many += block(5, "");
+  EXPECT_EQ(code_of(with_graph(block(1, node(many))), limits), ErrorCode::kLimitReached);  // attributes
   for (const unsigned field : {11U, 12U}) {  // inputs, outputs
     many.clear();
-    for (int i = 0; i < 100'000; ++i) many += bytes(field, "");
+    for (int i = 0; i < 100'000; ++i) many += block(field, "");
     EXPECT_EQ(code_of(with_graph(many), limits), ErrorCode::kLimitReached) << field;
   }
   many.clear();
-  for (int i = 0; i < 100'000; ++i) many += bytes(8, "");
+  for (int i = 0; i < 100'000; ++i) many += block(8, "");
   EXPECT_EQ(code_of(many + whole(), limits), ErrorCode::kLimitReached);  // opset imports
   many.clear();
-  for (int i = 0; i < 100'000; ++i) many += bytes(11, "");
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(bytes(5, many)))), limits), ErrorCode::kLimitReached);  // graphs
+  for (int i = 0; i < 100'000; ++i) many += block(11, "");
+  EXPECT_EQ(code_of(with_graph(block(1, node(block(5, many)))), limits), ErrorCode::kLimitReached);  // graphs
   many.clear();
-  for (int i = 0; i < 100'000; ++i) many += bytes(1, "");
-  EXPECT_EQ(code_of(with_graph(bytes(1, node(many))), limits), ErrorCode::kLimitReached);  // input names
+  for (int i = 0; i < 100'000; ++i) many += block(1, "");
+  EXPECT_EQ(code_of(with_graph(block(1, node(many))), limits), ErrorCode::kLimitReached);  // input names
 }
 
 TEST(Wire, MagicBytesOfAnotherFormatInANameAreOnnxStill) {
-  EXPECT_EQ(code_of(number(1, 8) + bytes(2, "TFL3 exporter") + bytes(7, graph())), std::nullopt);
-  EXPECT_EQ(code_of(number(1, 8) + bytes(2, "abcd{\"k\"}") + bytes(7, graph())), std::nullopt);
+  EXPECT_EQ(code_of(number(1, 8) + block(2, "TFL3 exporter") + block(7, graph())), std::nullopt);
+  EXPECT_EQ(code_of(number(1, 8) + block(2, "abcd{\"k\"}") + block(7, graph())), std::nullopt);
 }
 
 TEST(Wire, DimsMayBePacked) {
-  const std::string body = bytes(1, varint(2) + varint(3)) + number(2, 1) + bytes(8, "w") + raw(24);
+  const std::string body = block(1, varint(2) + varint(3)) + number(2, 1) + block(8, "w") + raw(24);
   EXPECT_EQ(code_of_tensor(body), std::nullopt);
 }
 
 TEST(Wire, LimitsHold) {
   std::string nested = "";
   for (int depth = 0; depth < 10'000; ++depth) {
-    nested = bytes(1, node(bytes(5, bytes(6, nested))));
+    nested = block(1, node(block(5, block(6, nested))));
     if (nested.size() > 4'000'000) break;
   }
   EXPECT_EQ(code_of(with_graph(nested)), ErrorCode::kLimitReached);
-  EXPECT_EQ(code_of(with_graph(bytes(2, std::string(1 << 20, 'n')))), ErrorCode::kLimitReached);
-  EXPECT_EQ(code_of(with_graph(bytes(1, node()) + bytes(1, node())), {.max_nodes = 1}), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(block(2, std::string(1 << 20, 'n')))), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(block(1, node()) + block(1, node())), {.max_nodes = 1}), ErrorCode::kLimitReached);
   EXPECT_EQ(code_of_tensor(tensor("w", std::vector<std::uint64_t>(40, 1), 1, raw(4))), ErrorCode::kLimitReached);
 }
 
