@@ -28,21 +28,6 @@ class OwnedBytes final : public ByteSource {
   std::vector<std::byte> bytes_;
 };
 
-class SharedBytes final : public ByteSource {
- public:
-  SharedBytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range)
-      : keeper_(std::move(keeper)), range_(range) {}
-  [[nodiscard]] std::uint64_t size() const override { return range_.size(); }
-  [[nodiscard]] Status stream(std::span<std::byte> /*scratch*/, const Sink& sink) const override {
-    if (range_.empty()) return {};
-    return sink(range_);
-  }
-
- private:
-  std::shared_ptr<const void> keeper_;
-  std::span<const std::byte> range_;
-};
-
 class FileBytes final : public ByteSource {
  public:
   FileBytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range) : file_(std::move(file)), range_(range) {}
@@ -174,10 +159,6 @@ std::uint16_t f16_of_weight(float value, bool keeps_nonzero) {
 }  // namespace
 
 BytesRef owned_bytes(std::vector<std::byte> bytes) { return std::make_shared<const OwnedBytes>(std::move(bytes)); }
-
-BytesRef shared_bytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range) {
-  return std::make_shared<const SharedBytes>(std::move(keeper), range);
-}
 
 BytesRef file_bytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range) {
   return std::make_shared<const FileBytes>(std::move(file), range);

@@ -31,9 +31,6 @@ using BytesRef = std::shared_ptr<const ByteSource>;
 /// Bytes in memory, held by the source. Needs no scratch.
 [[nodiscard]] BytesRef owned_bytes(std::vector<std::byte> bytes);
 
-/// A range of memory that `keeper` keeps alive and unchanged (a mapped file). Needs no scratch.
-[[nodiscard]] BytesRef shared_bytes(std::shared_ptr<const void> keeper, std::span<const std::byte> range);
-
 /// A range of a mapped file, whose pages are given back as they were read: streaming a weight leaves nothing resident.
 [[nodiscard]] BytesRef file_bytes(std::shared_ptr<const MappedFile> file, std::span<const std::byte> range);
 

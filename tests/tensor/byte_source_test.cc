@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <limits>
 #include <span>
+
+#include "temp_folder.h"
 
 namespace smelt {
 namespace {
@@ -52,24 +55,42 @@ class Chunked final : public ByteSource {
 Bytes f32s() { return make({0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0, 0, 0xF0, 0x7F, 0x47, 0, 0, 0x80, 0x33}); }
 Bytes f16s() { return make({0, 0x3C, 0, 0xC0, 0, 0x7C, 1, 0}); }
 
-TEST(ByteSource, OwnedAndShared) {
+TEST(ByteSource, Owned) {
   const BytesRef owned = owned_bytes(f32s());
   EXPECT_EQ(owned->size(), 16U);
   EXPECT_EQ(collect(*owned, 0).value(), f32s());
 
-  auto keeper = std::make_shared<const Bytes>(f32s());
-  const std::weak_ptr<const Bytes> watch = keeper;
-  BytesRef shared = shared_bytes(keeper, std::span(*keeper).subspan(2, 2));
-  keeper.reset();
+}
+
+class FileBytesTest : public TempFolderTest {};
+
+TEST_F(FileBytesTest, KeepTheirFileMapped) {
+  const Bytes bytes = f32s();
+  std::ofstream(folder_ / "weights", std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  auto file = std::make_shared<const MappedFile>(MappedFile::open(folder_ / "weights").value());
+  const std::weak_ptr<const MappedFile> watch = file;
+  BytesRef range = file_bytes(file, file->bytes().subspan(2, 2));
+  file.reset();
   EXPECT_FALSE(watch.expired());
-  EXPECT_EQ(collect(*shared, 0).value(), make({0x80, 0x3F}));
-  shared.reset();
+  EXPECT_EQ(range->size(), 2U);
+  EXPECT_EQ(collect(*range, 0).value(), make({0x80, 0x3F}));
+  EXPECT_EQ(collect(*range, 0).value(), make({0x80, 0x3F}));  // pages given back are read anew
+  range.reset();
   EXPECT_TRUE(watch.expired());
+}
+
+TEST_F(FileBytesTest, AreWholeOverManyPages) {
+  Bytes bytes((std::size_t{5} << 19) + 7);  // two and a half of the source's chunks, and a bit
+  for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<std::byte>(k * 31 + k / 4096);
+  std::ofstream(folder_ / "weights", std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  const auto file = std::make_shared<const MappedFile>(MappedFile::open(folder_ / "weights").value());
+  const BytesRef range = file_bytes(file, file->bytes().subspan(3));
+  for (int time = 0; time < 2; ++time) EXPECT_EQ(collect(*range, 0).value(), Bytes(bytes.begin() + 3, bytes.end()));
 }
 
 TEST(ByteSource, ZeroSizeNeedsNothing) {
   EXPECT_TRUE(collect(*owned_bytes({}), 0).value().empty());
-  EXPECT_TRUE(collect(*shared_bytes(nullptr, {}), 0).value().empty());
+  EXPECT_TRUE(collect(*file_bytes(nullptr, {}), 0).value().empty());
   EXPECT_TRUE(collect(*splat_bytes(make({1}), 0).value(), 0).value().empty());
   EXPECT_TRUE(collect(*splat_bytes({}, std::numeric_limits<std::uint64_t>::max()).value(), 0).value().empty());
   EXPECT_TRUE(collect(*cast_f32_to_f16(owned_bytes({})).value(), 0).value().empty());
@@ -150,7 +171,7 @@ TEST(ByteSource, ElementsComeWholeFromAnyChunks) {
 }
 
 TEST(ByteSource, SinkErrorEndsTheStream) {
-  const std::vector<BytesRef> sources{owned_bytes(f32s()), shared_bytes(nullptr, {}),
+  const std::vector<BytesRef> sources{owned_bytes(f32s()), file_bytes(nullptr, {}),
                                       splat_bytes(make({1}), 9).value(),
                                       cast_f32_to_f16(owned_bytes(f32s())).value()};
   for (const BytesRef& source : sources) {

@@ -1,5 +1,6 @@
 #include "convert/coreml/export.h"
 
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -55,7 +56,7 @@ class Exporter {
       const std::string name = border_name(output.name, result);
       model.outputs.push_back(feature(name, graph_.value(output.value).type));
       const bool is_computed = graph_.value(output.value).producer.valid();
-      if (is_computed && named_.emplace(output.value, true).second) {
+      if (is_computed && named_.insert(output.value).second) {
         builder_.bind(output.value, name);
       } else {
         copies_.emplace_back(name, output.value);
@@ -101,7 +102,7 @@ class Exporter {
   const ir::Graph& graph_;
   const ExportOptions& options_;
   FunctionBuilder builder_;
-  std::map<ir::ValueId, bool> named_;  ///< values that carry an output's name
+  std::set<ir::ValueId> named_;  ///< values that carry an output's name
   std::vector<std::pair<std::string, ir::ValueId>> copies_;
 };
 

@@ -237,16 +237,11 @@ Status lift_log(LiftContext& cx) {
   return cx.define(cx.emit(ir::Log{}, {x}));
 }
 
-Status lift_leaky_relu(LiftContext& cx) {
+template <typename Op>
+Status lift_alpha(LiftContext& cx) {
   SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
   SMELT_ASSIGN_OR_RETURN(const float alpha, cx.number("alpha"));
-  return cx.define(cx.emit(ir::LeakyRelu{.alpha = alpha}, {x}));
-}
-
-Status lift_elu(LiftContext& cx) {
-  SMELT_ASSIGN_OR_RETURN(const ir::ValueId x, cx.operand("x"));
-  SMELT_ASSIGN_OR_RETURN(const float alpha, cx.number("alpha"));
-  return cx.define(cx.emit(ir::Elu{.alpha = alpha}, {x}));
+  return cx.define(cx.emit(Op{.alpha = alpha}, {x}));
 }
 
 Status lift_hard_sigmoid(LiftContext& cx) {
@@ -318,7 +313,7 @@ constexpr auto kLifts = std::to_array<LiftRow>({
     {"add", lift_binary}, {"sub", lift_binary}, {"mul", lift_binary}, {"real_div", lift_binary}, {"pow", lift_binary}, {"minimum", lift_binary},
     {"maximum", lift_binary}, {"equal", lift_binary}, {"less", lift_binary}, {"less_equal", lift_binary}, {"greater", lift_binary},
     {"greater_equal", lift_binary}, {"logical_and", lift_binary}, {"logical_or", lift_binary}, {"logical_xor", lift_binary},
-    {"floor_div", lift_floor_div}, {"log", lift_log}, {"leaky_relu", lift_leaky_relu}, {"elu", lift_elu}, {"sigmoid_hard", lift_hard_sigmoid},
+    {"floor_div", lift_floor_div}, {"log", lift_log}, {"leaky_relu", lift_alpha<ir::LeakyRelu>}, {"elu", lift_alpha<ir::Elu>}, {"sigmoid_hard", lift_hard_sigmoid},
     {"gelu", lift_gelu}, {"clip", lift_clip}, {"cast", lift_cast}, {"softmax", lift_softmax}, {"select", lift_select},
 });
 
