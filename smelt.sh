@@ -18,14 +18,32 @@ die() { printf 'smelt.sh: %s\n' "$*" >&2; exit 1; }
 locked() { sed -n "s/^$1 //p" deps.lock; }
 
 missing_packages() {
-  local name least have
-  while read -r name least; do
+  local name version have
+  while read -r name version _; do
     have=$(dpkg-query -W -f='${db:Status-Status} ${Version}' "$name" 2>/dev/null) || have=""
     case "$have" in
-      "installed "*) dpkg --compare-versions "${have#installed }" ge "$least" || printf '%s\n' "$name" ;;
+      "installed "*) dpkg --compare-versions "${have#installed }" ge "$version" || printf '%s\n' "$name" ;;
       *) printf '%s\n' "$name" ;;
     esac
   done < <(locked deb)
+}
+
+# package_to_install NAME: "NAME=VERSION" as locked, if the archive offers that version with the locked digest, which apt then holds the
+# file against. NAME alone if the archive has moved on to another version, or the machine is not the one of the digests.
+package_to_install() {
+  local name=$1 version sha256 offered
+  read -r _ version sha256 < <(locked deb | grep "^$1 ")
+  offered=$(apt-cache show "$name=$version" 2>/dev/null | sed -n 's/^SHA256: //p')
+  if [ "$(dpkg --print-architecture)" != amd64 ]; then
+    printf '%s\n' "$name"
+  elif [ -z "$offered" ]; then
+    say "setup: the archive has no $name $version any more; taking what it has" >&2
+    printf '%s\n' "$name"
+  elif grep -qx "$sha256" <<<"$offered"; then
+    printf '%s\n' "$name=$version"
+  else
+    die "setup: $name $version in the archive is not the package that deps.lock names"
+  fi
 }
 
 setup_packages() {
@@ -33,7 +51,7 @@ setup_packages() {
     say "setup: not a Debian system; these packages (or their equivalents) must be there: $(locked deb | cut -d' ' -f1 | xargs)"
     return
   fi
-  local missing
+  local missing name item wanted=()
   missing=$(missing_packages | xargs)
   if [ -z "$missing" ]; then
     say "setup: every Debian package of deps.lock is installed"
@@ -45,8 +63,11 @@ setup_packages() {
   fi
   say "setup: installing $missing"
   apt-get update -qq
-  # shellcheck disable=SC2086  # a list of names
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  for name in $missing; do
+    item=$(package_to_install "$name")
+    wanted+=("$item")
+  done
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
   missing=$(missing_packages | xargs)
   [ -z "$missing" ] || die "setup: still missing or older than deps.lock asks: $missing"
 }
