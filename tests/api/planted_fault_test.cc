@@ -56,6 +56,8 @@ class PlantedFaultTest : public TempFolderTest {
     if (!folder_.empty()) TempFolderTest::TearDown();
   }
 
+  [[nodiscard]] bool leaves_packages() const override { return false; }
+
   [[nodiscard]] ParityOptions parity() const {
     ParityOptions options;
     options.samples = 10;
@@ -71,6 +73,7 @@ class PlantedFaultTest : public TempFolderTest {
     const fs::path package = out_ / (variant_name(variant) + ".mlpackage");
     const auto report = convert(kDigits, package, options);
     EXPECT_TRUE(report.ok() && report->passed) << (report.ok() ? "a gate failed" : report.error().to_string());
+    keep_package(package);
     return package;
   }
 

@@ -271,6 +271,8 @@ TEST(ManifestParseTest, DepthSizeVersionAndNamesAreBounded) {
 
 class ManifestFolderTest : public TempFolderTest {
  protected:
+  [[nodiscard]] bool leaves_packages() const override { return false; }
+
   [[nodiscard]] std::string content(const fs::path& path) const {
     std::ifstream in(folder_ / path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};

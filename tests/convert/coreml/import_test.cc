@@ -71,6 +71,8 @@ std::vector<MilOperation>& operations_of(MilModel& model) { return model.functio
 
 class Import : public TempFolderTest {
  protected:
+  [[nodiscard]] bool leaves_packages() const override { return false; }
+
   /// The model as a package with a weight file of one record: `count` ones of `type`.
   Result<ImportResult> import(const MilModel& model, BlobDataType type = BlobDataType::kFloat32, std::uint64_t count = 12) {
     const Status status = write(model, type, count);

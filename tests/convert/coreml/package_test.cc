@@ -61,6 +61,8 @@ std::string manifest(const std::string& items, const std::string& root = "m", co
 
 class Package : public TempFolderTest {
  protected:
+  [[nodiscard]] bool leaves_packages() const override { return false; }
+
   [[nodiscard]] fs::path target() const { return folder_ / "a.mlpackage"; }
   [[nodiscard]] fs::path items() const { return target() / "Data/com.apple.CoreML"; }
 

@@ -30,7 +30,10 @@ void add_transposed(std::vector<Case>& cases) {
   cases.push_back({"1-D", transposed({2}, {1}, {0}, {1}), {in({1, 3, 4}), weight({3, 2, 3}), weight({2})}, kF32Rounding});
   cases.push_back({"3-D", transposed({1, 2, 1}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}), {in({1, 2, 2, 2, 3}), weight({2, 2, 1, 2, 2})}});
   cases.push_back({"f16", transposed({2, 2}, {1, 1}, {1, 1}, {0, 0}), {in({1, 4, 3, 3}, kF16), weight({4, 3, 3, 3}, kF16), weight({3}, kF16)}});
-  cases.push_back({"a computed weight and bias", transposed({2, 2}, {1, 1}, {1, 1}, {0, 0}), {x, in({4, 3, 2, 3}), in({3})}, 0, Target::kIos17});
+  cases.push_back({"a computed weight and bias", transposed({2, 2}, {1, 1}, {1, 1}, {0, 0}), {x, in({4, 3, 2, 3}), in({3})}, kF32Rounding, Target::kIos17});
+  cases.push_back({"a computed bias", transposed({2, 2}, {1, 1}, {1, 1}, {0, 0}), {x, w, in({3})}, kF32Rounding});
+  cases.push_back({"a computed bias, asymmetric pads", transposed({2, 2}, {1, 1}, {1, 0}, {0, 0}), {x, w, in({3})}, kF32Rounding});
+  cases.push_back({"a computed bias, no pads", transposed({2, 2}, {0, 0}, {0, 0}, {1, 0}), {x, w, in({3})}, kF32Rounding});
 }
 
 Pad pad(PadMode mode, Extents begin, Extents end, float value = 0) { return {.mode = mode, .begin = std::move(begin), .end = std::move(end), .value = value}; }

@@ -16,6 +16,7 @@
 #include "convert/coreml/legalize.h"
 #include "eval/evaluate.h"
 #include "temp_folder.h"
+#include "validate/npy.h"
 
 namespace smelt::coreml_format {
 namespace {
@@ -48,6 +49,20 @@ std::string read(const fs::path& path) {
 
 class RoundTrip : public TempFolderTest {
  protected:
+  /// Every test keeps the packages it makes as it goes.
+  [[nodiscard]] bool leaves_packages() const override { return false; }
+
+  /// Keeps the package with the inputs and results of a run beside it, NAME.inputs.npz and NAME.outputs.npz, for the independent executor.
+  static void keep(const fs::path& package, const ir::Graph& graph, const Tensors& inputs, const Tensors& results) {
+    const fs::path kept = keep_package(package);
+    if (kept.empty()) return;
+    std::vector<parity::NpyEntry> in, out;
+    for (std::size_t k = 0; k < inputs.size(); ++k) in.push_back({graph.value(graph.inputs()[k]).name, inputs[k]});
+    for (std::size_t k = 0; k < results.size(); ++k) out.push_back({graph.outputs()[k].name, results[k]});
+    EXPECT_TRUE(parity::write_npz(fs::path(kept).replace_extension("inputs.npz"), in).ok());
+    EXPECT_TRUE(parity::write_npz(fs::path(kept).replace_extension("outputs.npz"), out).ok());
+  }
+
   /// Legalized, written, read back. Its values are those of the source graph on the same inputs, as the border has them.
   /// Gives those that came out, as the source's dtypes have it: [actual, expected] for each output.
   std::vector<std::pair<HostTensor, HostTensor>> through_a_package(const ir::Graph& source, const Tensors& inputs, Target target) {
@@ -65,6 +80,7 @@ class RoundTrip : public TempFolderTest {
       }
       SMELT_ASSIGN_OR_RETURN(const Tensors expected, eval::evaluate(source, inputs));
       SMELT_ASSIGN_OR_RETURN(const Tensors actual, eval::evaluate(back.graph, given));
+      keep(path, back.graph, given, actual);
       std::vector<std::pair<HostTensor, HostTensor>> pairs;
       for (std::size_t k = 0; k < expected.size(); ++k) pairs.emplace_back(actual.at(k), as_dtype(expected[k], actual[k].dtype));
       return pairs;
@@ -164,6 +180,7 @@ TEST_F(RoundTrip, AnOutputMayBeAnInputAConstantOrHaveTwoNames) {
     const Result<ir::Graph> legal = legalize(network.graph, target);
     ASSERT_TRUE(legal.ok());
     ASSERT_TRUE(export_package(*legal, folder_ / "n.mlpackage", options_for(target)).ok());
+    keep_package(folder_ / "n.mlpackage");
     const Result<ImportResult> back = import_package(folder_ / "n.mlpackage");
     ASSERT_TRUE(back.ok()) << back.error().to_string();
     std::vector<std::string> names;
@@ -180,6 +197,7 @@ TEST_F(RoundTrip, TheSameGraphGivesTheSameBytes) {
     ASSERT_TRUE(legal.ok());
     const Result<ExportResult> written = export_package(*legal, folder_ / name, options);
     ASSERT_TRUE(written.ok()) << written.error().to_string();
+    keep_package(folder_ / name);
     EXPECT_EQ(written->operations, 9U);  // linear, dequantize, three that make indices safe, gather, three copies
   }
   const Result<std::vector<std::string>> files = list_package_files(folder_ / "1.mlpackage");
@@ -212,6 +230,7 @@ TEST_F(RoundTrip, BorderNamesAreMadeLegalAndReported) {
   for (const auto& [actual, expected] : pairs) expect_close(actual, expected, 0);
   const Result<ExportResult> written = export_package(graph, folder_ / "n.mlpackage", {});
   ASSERT_TRUE(written.ok());
+  keep_package(folder_ / "n.mlpackage");
   EXPECT_EQ(written->renamed, (std::vector<std::pair<std::string, std::string>>{{"input:0", "input_0"},
                                                                                 {"input_0", "input_0_0"},
                                                                                 {"1", "var_1"},
@@ -235,6 +254,7 @@ TEST_F(RoundTrip, TheWeightFileHoldsTensorsOfTenElementsOrMore) {
     CaseGraph graph;
     graph.add(c);
     ASSERT_TRUE(export_package(graph.graph, folder_ / fmt::format("{}.mlpackage", elements), {}).ok());
+    keep_package(folder_ / fmt::format("{}.mlpackage", elements));
     const fs::path file = folder_ / fmt::format("{}.mlpackage", elements) / "Data/com.apple.CoreML/weights/weight.bin";
     const std::string bytes = read(file);
     EXPECT_EQ(list_records(std::as_bytes(std::span(bytes)))->size(), blobs);

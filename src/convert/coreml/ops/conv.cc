@@ -69,6 +69,19 @@ Status lift_conv(LiftContext& cx) {
   return cx.define(cx.emit(std::move(op), std::move(inputs)));
 }
 
+/// The bias of a transposed convolution behind it: `product` has the result's type.
+Status emit_bias_add(LowerContext& cx, const std::string& product) {
+  SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
+  std::vector<std::int64_t> column(cx.result_type().shape.size() - 1, 1);
+  column[0] = cx.result_type().shape[1].extent();
+  const std::string shaped = cx.step("reshape", {{"x", bias}, {"shape", cx.param("shape", ints_value(column))}}, {.dtype = cx.type(2).dtype, .shape = to_shape(column)});
+  cx.emit("add", LowerContext::Inputs{{"x", product}, {"y", shaped}});
+  return {};
+}
+
+/// Apple's reader looks into the bias of a conv_transpose, so it has to be constant, at any target.
+bool takes_bias(const LowerContext& cx) { return cx.has(2) && cx.is_known(2); }
+
 /// Everything that the kernels reach, then the part that is wanted; zeros where they reach nothing come before the bias.
 Status lower_transposed_in_parts(const ir::ConvTranspose& op, LowerContext& cx, const std::string& x, const std::string& weight) {
   const std::size_t axes = op.stride.size();
@@ -89,46 +102,43 @@ Status lower_transposed_in_parts(const ir::ConvTranspose& op, LowerContext& cx, 
     cuts = cuts || kept.shape[k + 2] != full.shape[k + 2];
   }
   LowerContext::Inputs inputs = conv_inputs(op, cx, x, weight, "valid", std::vector<std::int64_t>(2 * axes, 0));
-  if (!grows) SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
+  const bool adds_bias = cx.has(2) && (grows || !takes_bias(cx));
+  if (!adds_bias) SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
   std::string part = cx.step("conv_transpose", inputs, full);
   const auto slice = [&] {
     LowerContext::Inputs sliced = slice_parameters(cx, begin, end, std::vector<std::int64_t>(axes + 2, 1));
     sliced.emplace_back("x", part);
     return sliced;
   };
-  if (!grows) {
+  if (!grows && !adds_bias) {
     cx.emit("slice_by_index", slice());
     return {};
   }
   if (cuts) part = cx.step("slice_by_index", slice(), kept);
-  const LowerContext::Inputs grown{{"x", part},
-                                   {"pad", cx.param("pad", ints_value(pads))},
-                                   {"mode", cx.param("mode", string_value("constant"))},
-                                   {"constant_val", cx.param("constant_val", float_value(cx.type(0).dtype, 0))}};
-  if (!cx.has(2)) {
-    cx.emit("pad", grown);
+  const auto grown = [&] {
+    return LowerContext::Inputs{{"x", part},
+                                {"pad", cx.param("pad", ints_value(pads))},
+                                {"mode", cx.param("mode", string_value("constant"))},
+                                {"constant_val", cx.param("constant_val", float_value(cx.type(0).dtype, 0))}};
+  };
+  if (!adds_bias) {
+    cx.emit("pad", grown());
     return {};
   }
-  part = cx.step("pad", grown, cx.result_type());
-  SMELT_ASSIGN_OR_RETURN(const std::string bias, cx.in(2));
-  std::vector<std::int64_t> column(axes + 1, 1);
-  column[0] = end[1];
-  const std::string shaped = cx.step("reshape", {{"x", bias}, {"shape", cx.param("shape", ints_value(column))}}, {.dtype = cx.type(2).dtype, .shape = to_shape(column)});
-  cx.emit("add", LowerContext::Inputs{{"x", part}, {"y", shaped}});
-  return {};
+  if (grows) part = cx.step("pad", grown(), cx.result_type());
+  return emit_bias_add(cx, part);
 }
 
 /// MIL has no output_padding, and its asymmetric pads and output_shape differ between devices: those are cut by a slice.
 Status lower_conv_transpose(const ir::Op& any, LowerContext& cx) {
   const auto& op = *any.as<ir::ConvTranspose>();
-  if (cx.target() < Target::kIos17 && (!cx.is_known(1) || (cx.has(2) && !cx.is_known(2)))) {
-    return cx.unsupported("a weight or bias that is not constant needs ios17 or newer");
-  }
+  if (cx.target() < Target::kIos17 && !cx.is_known(1)) return cx.unsupported("a weight that is not constant needs ios17 or newer");
   SMELT_ASSIGN_OR_RETURN(const std::string x, cx.in(0));
   SMELT_ASSIGN_OR_RETURN(const std::string weight, cx.in(1));
   const bool grows = std::any_of(op.output_padding.begin(), op.output_padding.end(), [](std::int64_t pad) { return pad != 0; });
   if (grows || op.pads_begin != op.pads_end) return lower_transposed_in_parts(op, cx, x, weight);
   LowerContext::Inputs inputs = conv_inputs(op, cx, x, weight, "custom", interleaved(op.pads_begin, op.pads_end));
+  if (cx.has(2) && !takes_bias(cx)) return emit_bias_add(cx, cx.step("conv_transpose", inputs, cx.result_type()));
   SMELT_RETURN_IF_ERROR(add_bias(cx, inputs));
   cx.emit("conv_transpose", inputs);
   return {};
