@@ -81,6 +81,7 @@ Status dispatch(const ir::Op& op, const Frame& frame) {
     case OpKind::kAveragePool: return run(*op.as<ir::AveragePool>(), frame);
     case OpKind::kMatMul: return run(*op.as<ir::MatMul>(), frame);
     case OpKind::kLinear: return run(*op.as<ir::Linear>(), frame);
+    case OpKind::kAttention: return run(*op.as<ir::Attention>(), frame);
     case OpKind::kBatchNorm: return run(*op.as<ir::BatchNorm>(), frame);
     case OpKind::kLayerNorm: return run(*op.as<ir::LayerNorm>(), frame);
     case OpKind::kInstanceNorm: return run(*op.as<ir::InstanceNorm>(), frame);

@@ -25,6 +25,7 @@ namespace smelt::ir {
   X(kEqual, "equal") X(kLess, "less") X(kLessOrEqual, "less_or_equal") X(kGreater, "greater")                             \
   X(kGreaterOrEqual, "greater_or_equal") X(kAnd, "and") X(kOr, "or") X(kXor, "xor") X(kWhere, "where")                    \
   X(kConv, "conv") X(kMaxPool, "max_pool") X(kAveragePool, "average_pool") X(kMatMul, "matmul") X(kLinear, "linear")      \
+  X(kAttention, "attention")                                                                                              \
   X(kBatchNorm, "batch_norm") X(kLayerNorm, "layer_norm") X(kInstanceNorm, "instance_norm") X(kReduce, "reduce")          \
   X(kReshape, "reshape") X(kTranspose, "transpose") X(kSqueeze, "squeeze") X(kExpandDims, "expand_dims")                  \
   X(kConcat, "concat") X(kSplit, "split") X(kSlice, "slice") X(kGather, "gather") X(kGatherNd, "gather_nd")               \

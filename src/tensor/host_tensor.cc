@@ -124,6 +124,13 @@ HostTensor f32_tensor(std::vector<std::int64_t> shape, std::span<const float> va
   return make(DType::kF32, std::move(shape), values);
 }
 
+HostTensor float_scalar(DType dtype, float value) {
+  SMELT_CHECK(dtype == DType::kF16 || dtype == DType::kF32);
+  if (dtype == DType::kF32) return f32_tensor({}, std::span(&value, 1));
+  const std::uint16_t half = f16_bits(value);
+  return make(DType::kF16, {}, std::span(&half, 1));
+}
+
 HostTensor i64_tensor(std::vector<std::int64_t> shape, std::span<const std::int64_t> values) {
   return make(DType::kI64, std::move(shape), values);
 }

@@ -34,6 +34,8 @@ struct HostTensor {
 
 /// A tensor of the float32 values, shape as given. The count must fit.
 [[nodiscard]] HostTensor f32_tensor(std::vector<std::int64_t> shape, std::span<const float> values);
+/// A scalar of f16 or f32, rounded half to even.
+[[nodiscard]] HostTensor float_scalar(DType dtype, float value);
 [[nodiscard]] HostTensor i64_tensor(std::vector<std::int64_t> shape, std::span<const std::int64_t> values);
 
 }  // namespace smelt

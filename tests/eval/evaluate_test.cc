@@ -321,6 +321,22 @@ std::vector<Case> matmul_cases() {
   };
 }
 
+std::vector<Case> attention_cases() {
+  constexpr double kLog3 = 1.0986122886681098;
+  // Two keys, k = [1] and [0]; values [2, 10] and [4, 20]. Scores log 3 and 0 weigh them 3 to 1.
+  const HostTensor key = f32({1, 2, 1}, {1, 0}), value = f32({1, 2, 2}, {2, 10, 4, 20});
+  return {
+      {"equal scores give the mean", Attention{}, {f32({1, 1, 1}, {0}), key, value}, {f32({1, 1, 2}, {3, 15})}},
+      {"scores weigh", Attention{}, {f32({1, 1, 1}, {kLog3}), key, value}, {f32({1, 1, 2}, {2.5, 12.5})}, 1e-6},
+      {"scaled", Attention{.scale = 0.5F}, {f32({1, 1, 1}, {2 * kLog3}), key, value}, {f32({1, 1, 2}, {2.5, 12.5})}, 1e-6},
+      {"masked, a row for each query", Attention{}, {f32({1, 2, 1}, {7, 0}), key, value, f32({2, 2}, {-kInfinity, 0, 0, -kInfinity})}, {f32({1, 2, 2}, {4, 20, 2, 10})}},
+      {"one mask for every query", Attention{}, {f32({1, 2, 1}, {7, 0}), key, value, f32({2}, {-kInfinity, 0})}, {f32({1, 2, 2}, {4, 20, 4, 20})}},
+      {"a mask for each batch", Attention{}, {f32({2, 1, 1}, {7, 7}), f32({2, 2, 1}, {1, 0, 0, 1}), f32({2, 2, 1}, {2, 4, 6, 8}), f32({2, 1, 2}, {-kInfinity, 0, 0, -kInfinity})},
+       {f32({2, 1, 1}, {4, 6})}},
+      {"no key left", Attention{}, {f32({1, 1, 1}, {0}), key, value, f32({1}, {-kInfinity})}, {f32({1, 1, 2}, {kNan, kNan})}},
+  };
+}
+
 std::vector<Case> norm_cases() {
   const HostTensor x = scattered({2, 3, 4}, 7, 3);
   Values gamma, beta;
@@ -462,7 +478,7 @@ std::vector<Case> resample_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (std::vector<Case> (*family)() : {unary_cases, cast_cases, softmax_cases, binary_cases, window_cases, matmul_cases,
+  for (std::vector<Case> (*family)() : {unary_cases, cast_cases, softmax_cases, binary_cases, window_cases, matmul_cases, attention_cases,
                                         norm_cases, reduce_cases, shape_cases, resample_cases}) {
     for (Case& c : family()) cases.push_back(std::move(c));
   }

@@ -286,6 +286,24 @@ TEST_F(InferTest, MatMul) {
   refuses(MatMul{}, {f32({2, 2, 3}), f32({3, 3, 4})}, "shapes [2] and [3] do not broadcast: 2 against 3");
 }
 
+TEST_F(InferTest, Attention) {
+  EXPECT_EQ(text(Attention{}, {f32({n(), 3, 4}), f32({n(), 5, 4}), f32({n(), 5, 6})}), "f32[n, 3, 6]");
+  EXPECT_EQ(text(Attention{}, {f16({1, 2, 3, 4}), f16({1, 2, 5, 4}), f16({1, 2, 5, 4}), f16({1, 1, 1, 5})}), "f16[1, 2, 3, 4]");
+  const TensorType q = f32({2, 3, 4}), k = f32({2, 5, 4}), v = f32({2, 5, 6});
+  EXPECT_EQ(text(Attention{}, {q, k, v, f32({3, 5})}), "f32[2, 3, 6]");
+  refuses(Attention{}, {f32({3, 4}), k, v}, "operand 0 has rank 2, at least 3 required");
+  refuses(Attention{}, {q, f32({1, 2, 5, 4}), v}, "operand 1 has rank 4, 3 required");
+  refuses(Attention{}, {q, k, f32({5, 6})}, "operand 2 has rank 2, 3 required");
+  refuses(Attention{}, {q, f16({2, 5, 4}), v}, "operand 1 is f16, operand 0 is f32");
+  refuses(Attention{}, {q, f32({1, 5, 4}), v}, "batch extents of query and key differ: 2 against 1");
+  refuses(Attention{}, {q, k, f32({3, 5, 6})}, "batch extents of query and value differ: 2 against 3");
+  refuses(Attention{}, {q, f32({2, 5, 3}), v}, "last extents of query and key differ: 4 against 3");
+  refuses(Attention{}, {q, k, f32({2, 4, 6})}, "sequence lengths of key and value differ: 5 against 4");
+  refuses(Attention{}, {q, k, v, f32({4, 5})}, "shapes [2, 3, 5] and [4, 5] do not broadcast: 3 against 4");
+  refuses(Attention{}, {q, k, v, f32({1, 2, 3, 5})}, "a mask of shape [1, 2, 3, 5] does not broadcast to the scores' [2, 3, 5]");
+  refuses(Attention{}, {f32({2, 1, 4}), k, v, f32({3, 5})}, "a mask of shape [3, 5] does not broadcast to the scores' [2, 1, 5]");
+}
+
 TEST_F(InferTest, Linear) {
   EXPECT_EQ(text(Linear{}, {f32({n(), 7, 3}), f32({4, 3}), f32({4})}), "f32[n, 7, 4]");
   EXPECT_EQ(text(Linear{}, {f32({2, h()}), f32({4, 3})}), "f32[2, 4]");

@@ -1,6 +1,7 @@
 #include "convert/coreml/legalize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -27,6 +28,9 @@ DType border_dtype(DType dtype, Target target) {
 }
 
 constexpr std::int64_t kMaxI32 = std::numeric_limits<std::int32_t>::max();
+
+/// Two scales this close, relative, are one: half an ulp of float32 and what a product of two roots loses.
+constexpr double kScaleRounding = 1e-6;
 
 /// The first attribute of an op that holds a number of more than 32 bits; empty if none does.
 class WideAttribute final : public ir::AttributeVisitor {
@@ -161,6 +165,7 @@ class Legalizer {
       SMELT_ASSIGN_OR_RETURN(const ir::ValueId value, mapped(input));
       inputs.push_back(value);
     }
+    if (const auto* attention = node.op.as<ir::Attention>()) return add_attention(*attention, node, std::move(inputs));
     ir::Op op = node.op;
     if (const auto* to_cast = node.op.as<ir::Cast>()) {
       const DType to = narrowed(to_cast->to);
@@ -183,6 +188,56 @@ class Legalizer {
       map_[node.outputs[k]] = result;
     }
     return {};
+  }
+
+  /// MIL's own op from iOS 18 on; its parts before, and for ranks at which the op is not seen in the field. The scale goes into the
+  /// query: L x E products instead of L x S, and the unscaled scores, which float16 may not hold, do not appear.
+  Status add_attention(const ir::Attention& op, const ir::Node& node, std::vector<ir::ValueId> inputs) {
+    const TensorType query = to_.value(inputs[0]).type;
+    const std::size_t rank = query.shape.size();
+    const bool has_mask = inputs.size() > 3 && inputs[3].valid();
+    const bool is_one_op = target_ >= Target::kIos18 && rank <= 4;
+    const double own_scale = is_one_op ? 1.0 / std::sqrt(static_cast<double>(query.shape[rank - 1].extent())) : 1.0;
+    const double factor = static_cast<double>(op.scale) / own_scale;
+    const auto add = [&](ir::Op part, std::vector<ir::ValueId> operands) -> Result<ir::ValueId> {
+      SMELT_ASSIGN_OR_RETURN(const ir::NodeId added, to_.add_node(std::move(part), std::move(operands), node.source));
+      return to_.node(added).outputs[0];
+    };
+    if (std::fabs(factor - 1.0) > kScaleRounding) {
+      const ir::ValueId scale = to_.add_constant("scale", make_constant(float_scalar(query.dtype, static_cast<float>(factor))));
+      SMELT_ASSIGN_OR_RETURN(inputs[0], add(ir::Mul{}, {inputs[0], scale}));
+    }
+    ir::ValueId result;
+    if (is_one_op) {
+      if (has_mask) {
+        SMELT_ASSIGN_OR_RETURN(inputs[3], mask_of_every_query(inputs[3], query.shape, to_.value(inputs[1]).type.shape[rank - 2], node.source));
+      }
+      SMELT_ASSIGN_OR_RETURN(result, add(ir::Attention{.scale = static_cast<float>(own_scale)}, std::move(inputs)));
+    } else {
+      SMELT_ASSIGN_OR_RETURN(ir::ValueId scores, add(ir::MatMul{.transpose_x = false, .transpose_y = true}, {inputs[0], inputs[1]}));
+      if (has_mask) {
+        SMELT_ASSIGN_OR_RETURN(scores, add(ir::Add{}, {scores, inputs[3]}));
+      }
+      SMELT_ASSIGN_OR_RETURN(const ir::ValueId weights, add(ir::Softmax{.axis = static_cast<std::int64_t>(rank) - 1}, {scores}));
+      SMELT_ASSIGN_OR_RETURN(result, add(ir::MatMul{}, {weights, inputs[2]}));
+    }
+    to_.set_value_name(result, from_.value(node.outputs[0]).name);
+    map_[node.outputs[0]] = result;
+    return {};
+  }
+
+  /// The mask with the scores' rank and last two extents, spelt out; one for all the nodes that share it.
+  Result<ir::ValueId> mask_of_every_query(ir::ValueId mask, const Shape& query, Dim keys, const std::string& source) {
+    const Shape& shape = to_.value(mask).type.shape;
+    std::vector<std::int64_t> wanted(query.size(), 1);
+    for (std::size_t k = 0; k < shape.size(); ++k) wanted[query.size() - shape.size() + k] = shape[k].extent();
+    wanted[query.size() - 2] = query[query.size() - 2].extent();
+    wanted[query.size() - 1] = keys.extent();
+    if (to_shape(wanted) == shape) return mask;
+    const std::pair key{mask, wanted};
+    if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
+    SMELT_ASSIGN_OR_RETURN(const ir::NodeId node, to_.add_node(ir::Expand{.shape = wanted}, {mask}, source));
+    return masks_[key] = to_.node(node).outputs[0];
   }
 
   /// Constant indices below 0 count from the end in ONNX, and are out of bounds in newer MIL.
@@ -246,6 +301,7 @@ class Legalizer {
   ir::Graph to_;
   std::map<ir::ValueId, ir::ValueId> map_;
   std::map<ir::ValueId, ir::ValueId> at_border_;  ///< the cast of an input → the input
+  std::map<std::pair<ir::ValueId, std::vector<std::int64_t>>, ir::ValueId> masks_;  ///< mask, shape → that mask in that shape
 };
 
 /// Removes the casts that nothing came to use.

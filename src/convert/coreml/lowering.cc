@@ -227,7 +227,7 @@ Error LowerContext::unsupported(std::string message) const {
 }
 
 Lower find_lowering(ir::OpKind kind) {
-  for (const auto table : {conv_lowerings(), elementwise_lowerings(), matmul_lowerings(), norm_lowerings(), pool_lowerings(),
+  for (const auto table : {attention_lowerings(), conv_lowerings(), elementwise_lowerings(), matmul_lowerings(), norm_lowerings(), pool_lowerings(),
                            quant_lowerings(), reduce_lowerings(), resample_lowerings(), rnn_lowerings(),
                            shape_lowerings()}) {
     for (const LoweringRow& r : table) {
@@ -238,7 +238,7 @@ Lower find_lowering(ir::OpKind kind) {
 }
 
 Lift find_lift(std::string_view mil_type) {
-  for (const auto table : {conv_lifts(), elementwise_lifts(), matmul_lifts(), norm_lifts(), pool_lifts(), quant_lifts(),
+  for (const auto table : {attention_lifts(), conv_lifts(), elementwise_lifts(), matmul_lifts(), norm_lifts(), pool_lifts(), quant_lifts(),
                            reduce_lifts(), resample_lifts(), rnn_lifts(), shape_lifts()}) {
     for (const LiftRow& r : table) {
       if (r.type == mil_type) return r.lift;

@@ -133,6 +133,7 @@ struct LiftRow {
 [[nodiscard]] Lift find_lift(std::string_view mil_type);  ///< nullptr when there is none
 
 // One pair of tables for each family, in convert/coreml/ops/<family>.cc: the two directions side by side.
+[[nodiscard]] std::span<const LoweringRow> attention_lowerings();
 [[nodiscard]] std::span<const LoweringRow> conv_lowerings();
 [[nodiscard]] std::span<const LoweringRow> elementwise_lowerings();
 [[nodiscard]] std::span<const LoweringRow> matmul_lowerings();
@@ -143,6 +144,7 @@ struct LiftRow {
 [[nodiscard]] std::span<const LoweringRow> rnn_lowerings();
 [[nodiscard]] std::span<const LoweringRow> resample_lowerings();
 [[nodiscard]] std::span<const LoweringRow> shape_lowerings();
+[[nodiscard]] std::span<const LiftRow> attention_lifts();
 [[nodiscard]] std::span<const LiftRow> conv_lifts();
 [[nodiscard]] std::span<const LiftRow> elementwise_lifts();
 [[nodiscard]] std::span<const LiftRow> matmul_lifts();

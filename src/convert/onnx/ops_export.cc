@@ -150,6 +150,29 @@ Status matmul(const NodeExport& cx, const ir::MatMul& op) {
   return {};
 }
 
+/// In its parts; each of them rounds where float16 is simulated, as the parts in a package do.
+Status attention(const NodeExport& cx, const ir::Attention& op) {
+  const bool rounds = cx.graph.value(cx.node.outputs[0]).type.dtype == DType::kF16 && cx.widens_f16;
+  const auto part = [&](std::string_view op_type, const std::vector<std::string>& inputs, const AttributeValues& attributes = {}) {
+    const std::string result = cx.out.add(op_type, inputs, attributes);
+    if (!rounds) return result;
+    const std::string narrow = cx.out.add("Cast", {result}, {{"to", std::int64_t{from_dtype(DType::kF16)}}});
+    return cx.out.add("Cast", {narrow}, {{"to", std::int64_t{from_dtype(DType::kF32)}}});
+  };
+  Ints perm(cx.rank(cx.node.inputs[1]));
+  std::iota(perm.begin(), perm.end(), 0);
+  std::swap(perm[perm.size() - 2], perm[perm.size() - 1]);
+  std::string query = cx.inputs[0];
+  if (op.scale != 1.0F) {
+    SMELT_ASSIGN_OR_RETURN(const std::string scale, cx.out.filled(cx.dtype(cx.node.inputs[0]), {}, op.scale));
+    query = part("Mul", {query, scale});
+  }
+  std::string scores = part("MatMul", {query, cx.out.add("Transpose", {cx.inputs[1]}, {{"perm", std::move(perm)}})});
+  if (cx.has(3)) scores = part("Add", {scores, cx.inputs[3]});
+  cx.out.node("MatMul", {part("Softmax", {scores}, {{"axis", std::int64_t{-1}}}), cx.inputs[2]}, cx.results);
+  return {};
+}
+
 Status linear(const NodeExport& cx) {
   std::vector<std::string> inputs = cx.inputs;
   while (inputs.back().empty()) inputs.pop_back();
@@ -341,6 +364,7 @@ Status export_op(const NodeExport& cx) {
     case OpKind::kAveragePool: return average_pool(cx, as<ir::AveragePool>(cx));
     case OpKind::kMatMul: return matmul(cx, as<ir::MatMul>(cx));
     case OpKind::kLinear: return linear(cx);
+    case OpKind::kAttention: return attention(cx, as<ir::Attention>(cx));
     case OpKind::kBatchNorm: return plain(cx, "BatchNormalization", {{"epsilon", as<ir::BatchNorm>(cx).epsilon}});
     case OpKind::kLayerNorm: return layer_norm(cx, as<ir::LayerNorm>(cx));
     case OpKind::kInstanceNorm: return plain(cx, "InstanceNormalization", {{"epsilon", as<ir::InstanceNorm>(cx).epsilon}});

@@ -33,7 +33,7 @@ std::vector<ir::Rule> drop_expand_rules() {
   std::vector<ir::Rule> rules;
   for (const OpKind root : {OpKind::kAdd, OpKind::kSub, OpKind::kMul, OpKind::kDiv, OpKind::kPow, OpKind::kMin, OpKind::kMax,
                             OpKind::kEqual, OpKind::kLess, OpKind::kLessOrEqual, OpKind::kGreater, OpKind::kGreaterOrEqual,
-                            OpKind::kAnd, OpKind::kOr, OpKind::kXor, OpKind::kWhere}) {
+                            OpKind::kAnd, OpKind::kOr, OpKind::kXor, OpKind::kWhere, OpKind::kAttention}) {
     rules.push_back({.name = "drop-expand", .root = root, .apply = drop_expand});
   }
   return rules;

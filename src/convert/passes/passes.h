@@ -27,6 +27,7 @@ namespace smelt::passes {
 [[nodiscard]] std::vector<ir::Rule> fuse_conv_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_pad_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_linear_rules();
+[[nodiscard]] std::vector<ir::Rule> fuse_attention_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_layer_norm_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_gelu_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_activation_rules();

@@ -111,6 +111,7 @@ void pack_4_bit(const HostTensor& whole, HostTensor& out);
 [[nodiscard]] Status run(const ir::AveragePool& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::MatMul& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::Linear& op, const Frame& frame);
+[[nodiscard]] Status run(const ir::Attention& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::BatchNorm& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::LayerNorm& op, const Frame& frame);
 [[nodiscard]] Status run(const ir::InstanceNorm& op, const Frame& frame);

@@ -1,6 +1,7 @@
 #pragma once
 
 // The one list of op families.
+#include "ir/ops/attention.h"
 #include "ir/ops/conv.h"
 #include "ir/ops/elementwise.h"
 #include "ir/ops/matmul.h"

@@ -121,6 +121,24 @@ void add_reductions(std::vector<Case>& cases) {
   }
 }
 
+void add_attention(std::vector<Case>& cases) {
+  const Operand q = in({2, 3, 4}), k = in({2, 5, 4}), v = in({2, 5, 6});
+  const auto add = [&](const std::string& what, float scale, std::vector<Operand> operands, double tolerance = 1e-5) {
+    cases.push_back({what, Attention{.scale = scale}, std::move(operands), tolerance});
+  };
+  add("MIL's own scale", 0.5F, {q, k, v});
+  add("another scale", 0.125F, {q, k, v});
+  add("no scale", 1, {q, k, v});
+  add("a mask", 0.5F, {q, k, v, in({2, 3, 5})});
+  add("a mask of lower rank", 0.5F, {q, k, v, in({3, 5})});
+  add("one mask for every query", 0.5F, {q, k, v, in({5})});
+  add("one number for every key", 0.5F, {q, k, v, in({2, 3, 1})});
+  add("heads", 0.25F, {in({1, 2, 3, 4}), in({1, 2, 5, 4}), in({1, 2, 5, 4}), in({1, 1, 1, 5})});
+  add("rank 5", 0.5F, {in({1, 2, 2, 3, 4}), in({1, 2, 2, 5, 4}), in({1, 2, 2, 5, 3})});
+  add("a constant mask", 0.5F, {q, k, v, weight({1, 3, 5})});
+  add("f16", 0.5F, {in({2, 3, 4}, kF16), in({2, 5, 4}, kF16), in({2, 5, 6}, kF16), in({3, 5}, kF16)}, 4 * kF16Rounding);
+}
+
 void add_dequantize(std::vector<Case>& cases) {
   const auto add = [&](const std::string& what, Extents shape, std::int64_t axis, std::int64_t scales, DType dtype) {
     cases.push_back({what, Dequantize{.axis = axis}, {weight(std::move(shape), DType::kI8, Fill::kIndex, 127), weight({scales}, dtype, Fill::kPositive)},
@@ -146,6 +164,7 @@ std::vector<Case> layer_cases() {
   add_norms(cases);
   add_reductions(cases);
   add_dequantize(cases);
+  add_attention(cases);
   return cases;
 }
 

@@ -294,5 +294,23 @@ TEST_F(ExportTest, TransposeFlagsBecomeNodes) {
   EXPECT_EQ(model.graph.nodes.at(1).attributes.at(0).ints, (std::vector<std::int64_t>{1, 0}));
 }
 
+/// The parts of attention, in float16's simulation each rounded.
+TEST_F(ExportTest, AttentionIsWrittenInItsParts) {
+  for (const DType dtype : {DType::kF32, DType::kF16}) {
+    ir::Graph graph("main");
+    const ValueId q = graph.add_input("q", type(dtype, {2, 3, 4})), k = graph.add_input("k", type(dtype, {2, 5, 4}));
+    const ValueId v = graph.add_input("v", type(dtype, {2, 5, 6})), mask = graph.add_input("mask", type(dtype, {5}));
+    graph.add_output("y", add(graph, ir::Attention{.scale = 0.5F}, {q, k, v, mask}));
+    const Model model = exported(graph, true);
+    Names parts;
+    for (const std::string& name : op_types(model)) {
+      if (name != "Cast") parts.push_back(name);
+    }
+    EXPECT_EQ(parts, (Names{"Mul", "Transpose", "MatMul", "Add", "Softmax", "MatMul"}));
+    // Four inputs, five results rounded there and back, one output.
+    EXPECT_EQ(op_types(model).size() - parts.size(), dtype == DType::kF16 ? 4U + 10U + 1U : 0U);
+  }
+}
+
 }  // namespace
 }  // namespace smelt::onnx_format
