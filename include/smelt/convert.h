@@ -35,7 +35,7 @@ struct ConvertOptions {
   std::map<std::string, std::vector<std::int64_t>> input_shapes;   ///< fixes open extents, by input name
   std::map<std::string, std::string> input_dtypes;                 ///< "fp32", "fp16", "int32": what the package declares, by input name
   bool overwrites = false;
-  unsigned jobs = 1;  ///< variants at a time; the bytes are the same for any number
+  unsigned jobs = 1;  ///< threads for variants and weights; parity runs of one variant use one. The bytes are the same for any number
   std::optional<ParityOptions> parity = ParityOptions{};           ///< nullopt: not validated
   Progress progress;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -89,18 +90,24 @@ Result<Job> prepare(const std::filesystem::path& model, const ConvertOptions& op
   }
   ir::Graph graph = source.import.graph;
   if (const auto stats = passes::optimize(graph, {}); !stats.ok()) return stats.error();
-  SMELT_ASSIGN_OR_RETURN(manifest::FileDigest digest, manifest::digest_file(model, model.filename().string()));
   return Job{.source = std::move(source), .graph = std::move(graph), .target = *target, .threshold = threshold,
              .input_dtypes = std::move(input_dtypes), .engine = std::move(engine), .samples = std::move(samples),
-             .source_digest = std::move(digest)};
+             .source_digest = {}};
 }
 
-Result<Lowered> lower(const Job& job, const Variant& variant) {
+/// The source's digest in the making: beside other work where there is a thread for it, else when it is asked for.
+std::future<Result<manifest::FileDigest>> start_digest(const std::filesystem::path& model, unsigned jobs) {
+  return std::async(jobs > 1 ? std::launch::async : std::launch::deferred, [model] { return manifest::digest_file(model, model.filename().string()); });
+}
+
+unsigned jobs_beside_digest(const ConvertOptions& options) { return std::max(2U, options.jobs) - 1; }
+
+Result<Lowered> lower(const Job& job, const Variant& variant, unsigned jobs) {
   const std::int64_t start = api::now_nanoseconds();
   Lowered out{.graph = job.graph, .plan = {}, .notes = job.source.import.notes, .seconds = 0};
   const bool is_f16 = variant.precision == Precision::kFp16;
   if (variant.weights == Weights::kInt8) {
-    SMELT_ASSIGN_OR_RETURN(out.plan, quantize::plan_int8(out.graph, {.threshold = job.threshold, .stores_f16_scales = is_f16}));
+    SMELT_ASSIGN_OR_RETURN(out.plan, quantize::plan_int8(out.graph, {.threshold = job.threshold, .stores_f16_scales = is_f16, .jobs = jobs}));
     SMELT_RETURN_IF_ERROR(quantize::apply(out.graph, out.plan));
   }
   if (is_f16) {
@@ -202,7 +209,8 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
   const coreml_format::ExportOptions export_options{
       .target = job.target,
       .if_exists = options.overwrites ? coreml_format::PackageWriter::IfExists::kReplace : coreml_format::PackageWriter::IfExists::kFail,
-      .user_defined = {{"smelt.version", SMELT_VERSION}, {"smelt.source_sha256", job.source_digest.sha256}, {"smelt.variant", variant_name(variant)}}};
+      .user_defined = {{"smelt.version", SMELT_VERSION}, {"smelt.source_sha256", job.source_digest.sha256}, {"smelt.variant", variant_name(variant)}},
+      .jobs = options.jobs};
   SMELT_ASSIGN_OR_RETURN(const coreml_format::ExportResult written, coreml_format::export_package(lowered.graph, package, export_options));
   ConvertReport report;
   report.model = package.stem().string();
@@ -240,13 +248,15 @@ Result<ConvertReport> convert_one(const Job& job, const Variant& variant, const 
   return report;
 }
 
-/// Converts the variants, `options.jobs` at a time; reports and the first error come in the variants' order.
+/// Converts the variants, as many at a time as there are jobs, and shares out the others among them; reports and the first error come in the variants' order.
 Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector<Variant>& variants, const std::vector<Lowered>& lowered,
                                                const std::vector<std::filesystem::path>& packages, const ConvertOptions& options) {
   std::vector<std::optional<Result<ConvertReport>>> results(variants.size());
   std::atomic<std::size_t> next = 0;
   std::mutex progress_mutex;
   ConvertOptions shared = options;
+  const std::size_t at_a_time = std::min<std::size_t>(std::max(1U, options.jobs), variants.size());
+  shared.jobs = std::max(1U, options.jobs / static_cast<unsigned>(at_a_time));
   if (options.progress) {
     shared.progress = [&](std::string_view what, std::uint64_t done, std::uint64_t total) {
       const std::lock_guard lock(progress_mutex);
@@ -257,7 +267,7 @@ Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector
     for (std::size_t k = next++; k < variants.size(); k = next++) results[k] = convert_one(job, variants[k], lowered[k], packages[k], shared);
   };
   std::vector<std::thread> threads;
-  for (unsigned k = 1; k < std::min<std::size_t>(std::max(1U, options.jobs), variants.size()); ++k) threads.emplace_back(work);
+  while (threads.size() + 1 < at_a_time) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
   std::vector<ConvertReport> reports;
@@ -296,8 +306,10 @@ Result<Variant> parse_variant(std::string_view text) {
 
 Result<ConvertReport> convert(const std::filesystem::path& model, const std::filesystem::path& package, const ConvertOptions& options) {
   SMELT_RETURN_IF_ERROR(check_output(package, options.overwrites));
-  SMELT_ASSIGN_OR_RETURN(const Job job, prepare(model, options));
-  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, options.variant));
+  SMELT_ASSIGN_OR_RETURN(Job job, prepare(model, options));
+  std::future<Result<manifest::FileDigest>> digest = start_digest(model, options.jobs);
+  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, options.variant, jobs_beside_digest(options)));
+  SMELT_ASSIGN_OR_RETURN(job.source_digest, digest.get());
   return convert_one(job, options.variant, lowered, package, options);
 }
 
@@ -312,15 +324,17 @@ Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path&
     }
     SMELT_RETURN_IF_ERROR(check_output(packages.back(), options.overwrites));
   }
-  SMELT_ASSIGN_OR_RETURN(const Job job, prepare(model, options));
+  SMELT_ASSIGN_OR_RETURN(Job job, prepare(model, options));
+  std::future<Result<manifest::FileDigest>> digest = start_digest(model, options.jobs);
   // Every variant is lowered before the folder is made, so that one which cannot be leaves nothing behind.
   std::vector<Lowered> lowered;
   for (const Variant& variant : variants) {
-    SMELT_ASSIGN_OR_RETURN(Lowered next, lower(job, variant));
+    SMELT_ASSIGN_OR_RETURN(Lowered next, lower(job, variant, jobs_beside_digest(options)));
     lowered.push_back(std::move(next));
     const auto checked = coreml_format::check_export(lowered.back().graph, {.target = job.target, .if_exists = {}, .user_defined = {}});
     if (!checked.ok()) return checked.error();
   }
+  SMELT_ASSIGN_OR_RETURN(job.source_digest, digest.get());
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return Error(ErrorCode::kWriteFailed, fmt::format("the folder cannot be created: {}", error.message())).at({.file = folder.string()});

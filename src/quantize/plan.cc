@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/parallel.h"
 #include "ir/ops/all.h"
 #include "quantize/schemes/int8.h"
 
@@ -96,11 +97,16 @@ std::string threshold_text(const Threshold& threshold) {
 }
 
 Result<Plan> plan_int8(const ir::Graph& graph, const Policy& policy) {
+  std::vector<std::optional<Decision>> decided(graph.value_count());
+  const auto decide_one = [&](std::size_t k) -> Status {
+    SMELT_ASSIGN_OR_RETURN(decided[k], decide(graph, {static_cast<std::uint32_t>(k)}, policy));
+    return {};
+  };
+  SMELT_RETURN_IF_ERROR(parallel_for(decided.size(), policy.jobs, decide_one));
   Plan plan;
   bool has_any = false;
   const Decision* largest = nullptr;
-  for (std::uint32_t k = 0; k < graph.value_count(); ++k) {
-    SMELT_ASSIGN_OR_RETURN(std::optional<Decision> decision, decide(graph, {k}, policy));
+  for (std::optional<Decision>& decision : decided) {
     if (!decision) continue;
     has_any = has_any || decision->is_quantized;
     plan.decisions.push_back(*std::move(decision));

@@ -24,6 +24,7 @@ struct Threshold {
 struct Policy {
   Threshold threshold;
   bool stores_f16_scales = false;  ///< the package computes in float16
+  unsigned jobs = 1;               ///< weights looked at at a time; the plan is the same for any number
 };
 
 /// What happens to one weight, and why.

@@ -192,6 +192,9 @@ expect convert-relative 0 '^note: the open batch extent' '' -- "${convert[@]}" -
 expect variants 0 '^model_int8.mlpackage +ios17 ' '' -- variants "$digits" --no-validate -o out/v --target ios17
 expect variants-jobs 0 '^model_int8.mlpackage +ios17 ' '' -- variants "$digits" --no-validate -o out/w --target ios17 -j 3
 diff -r out/v out/w >/dev/null || fail variants-jobs "other bytes with -j 3"
+mkdir out/x
+expect convert-jobs 0 '^model_int8.mlpackage +ios17 ' '' -- convert "$digits" --no-validate -o out/x/model_int8.mlpackage --target ios17 --weights int8 -j 4
+diff -r out/v/model_int8.mlpackage out/x/model_int8.mlpackage >/dev/null || fail convert-jobs "other bytes with -j 4"
 expect verbose 0 '^  onnx::Conv_63 \(288 elements\): not above' '' -- "${convert[@]}" -o out/verbose.mlpackage --weights int8 -v
 expect manifest-check 0 '^3 packages, 0 measured again, 0 differences$' '' -- manifest check out/v
 expect manifest-schema 0 '"smelt manifest.json"' '' -- manifest schema

@@ -113,6 +113,7 @@ Command add_convert(CLI::App& app) {
                                          "Example:  smelt convert model.onnx -o model.mlpackage --target ios17 --weights int8");
   command->add_option("model", state->model, "The .onnx file")->required();
   command->add_option("-o,--output", state->output_path, "The .mlpackage to write")->required();
+  command->add_option("-j,--jobs", state->options.jobs, "Threads")->check(CLI::Range(1U, 64U))->capture_default_str();
   command->add_option("--precision", state->precision, "fp32, fp16: what the package computes in")->capture_default_str();
   command->add_option("--weights", state->weights, "float, int8 (per channel, symmetric)")->capture_default_str();
   add_convert_flags(*command, *state);
@@ -137,7 +138,7 @@ Command add_variants(CLI::App& app) {
                                          "Example:  smelt variants model.onnx -o out --variants fp32,fp16,int8 --data eval.npz");
   command->add_option("model", state->model, "The .onnx file")->required();
   command->add_option("-o,--output", state->output_path, "The folder to write to")->required();
-  command->add_option("-j,--jobs", state->options.jobs, "Variants at a time")->check(CLI::Range(1U, 64U))->capture_default_str();
+  command->add_option("-j,--jobs", state->options.jobs, "Threads: variants at a time, then weights")->check(CLI::Range(1U, 64U))->capture_default_str();
   command->add_option("--variants", state->variants, "fp32, fp16, int8 (float16 with int8 weights), fp32_int8")->delimiter(',')->capture_default_str();
   add_convert_flags(*command, *state);
   return [state] {

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/parallel.h"
+
 namespace smelt::coreml_format {
 namespace {
 
@@ -106,14 +108,14 @@ class Exporter {
   std::vector<std::pair<std::string, ir::ValueId>> copies_;
 };
 
-Status write_weights(const FunctionBuilder& builder, const PackageWriter::Sink& sink) {
-  BlobWriter writer(builder.layout(), sink);
-  std::vector<std::byte> scratch(std::size_t{256} << 10);
-  for (const PlannedBlob& blob : builder.blobs()) {
-    SMELT_RETURN_IF_ERROR(blob.bytes->stream(scratch, [&](std::span<const std::byte> chunk) { return writer.append(chunk); }));
-    SMELT_RETURN_IF_ERROR(writer.end_blob());
-  }
-  return writer.finish();
+Status write_weights(const FunctionBuilder& builder, unsigned jobs, const PackageWriter::SinkAt& sink) {
+  const BlobWriter writer(builder.layout(), sink);
+  SMELT_CHECK(builder.blobs().size() == builder.layout().records().size());
+  SMELT_RETURN_IF_ERROR(writer.start());
+  return parallel_for(builder.blobs().size(), jobs, [&](std::size_t k) {
+    std::vector<std::byte> scratch(std::size_t{256} << 10);
+    return writer.write(k, *builder.blobs()[k].bytes, scratch);
+  });
 }
 
 }  // namespace
@@ -124,7 +126,8 @@ Result<ExportResult> export_package(const ir::Graph& graph, const std::filesyste
   SMELT_ASSIGN_OR_RETURN(const MilModel model, exporter.model(result));
   SMELT_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, encode_model(model));
   SMELT_ASSIGN_OR_RETURN(PackageWriter writer, PackageWriter::create(path, options.if_exists));
-  SMELT_RETURN_IF_ERROR(writer.write_weights([&](const PackageWriter::Sink& sink) { return write_weights(exporter.builder(), sink); }));
+  const FunctionBuilder& builder = exporter.builder();
+  SMELT_RETURN_IF_ERROR(writer.write_weights(builder.layout().file_size(), [&](const PackageWriter::SinkAt& sink) { return write_weights(builder, options.jobs, sink); }));
   SMELT_RETURN_IF_ERROR(writer.write_model(bytes));
   SMELT_RETURN_IF_ERROR(writer.commit());
   return result;

@@ -17,6 +17,7 @@ struct ExportOptions {
   Target target = Target::kIos16;
   PackageWriter::IfExists if_exists = PackageWriter::IfExists::kFail;
   std::map<std::string, std::string> user_defined;  ///< metadata of the model
+  unsigned jobs = 1;                                ///< weights written at a time
 };
 
 struct ExportResult {
@@ -24,7 +25,7 @@ struct ExportResult {
   std::uint64_t operations = 0;                               ///< of the program, constants not counted
 };
 
-/// Writes a legalized graph as a package, weights streamed. Equal graphs and options give equal bytes.
+/// Writes a legalized graph as a package, weights streamed. Equal graphs and options give equal bytes, whatever `jobs` is.
 /// `kNotRepresentable` listing every op that has no form at the target; errors of the package writer and of the weights' sources.
 [[nodiscard]] Result<ExportResult> export_package(const ir::Graph& graph, const std::filesystem::path& path, const ExportOptions& options);
 

@@ -77,14 +77,24 @@ class NewFile {
     if (fd_ >= 0) ::close(fd_);
   }
 
-  /// After an error, that error again: a file that went wrong is never completed.
-  Status write(std::span<const std::byte> bytes) {
-    while (status_.ok() && !bytes.empty()) {
-      const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
-      if (count >= 0) bytes = bytes.subspan(static_cast<std::size_t>(count));
-      else if (errno != EINTR) status_ = write_failed(path_, "the file cannot be written", errno);
+  /// The file becomes this long, of zeros.
+  Status resize(std::uint64_t size) const {
+    SMELT_RETURN_IF_ERROR(status_);
+    if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) return write_failed(path_, "the file cannot be written", errno);
+    return {};
+  }
+
+  /// From several threads at once. After an error of this or `resize` the caller does not finish the file.
+  Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
+    SMELT_RETURN_IF_ERROR(status_);
+    while (!bytes.empty()) {
+      const ssize_t count = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return write_failed(path_, "the file cannot be written", errno);
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
     }
-    return status_;
+    return {};
   }
 
   Status finish() {
@@ -163,23 +173,27 @@ struct PackageWriter::State {
     return make_folder(items());
   }
 
-  Status weights(const std::function<Status(const Sink&)>& fill) const {
+  Status weights(std::uint64_t size, const std::function<Status(const SinkAt&)>& fill) const {
     SMELT_RETURN_IF_ERROR(make_folder(items() / kWeightsName));
     NewFile file(items() / kWeightsName / "weight.bin");
-    SMELT_RETURN_IF_ERROR(fill([&file](std::span<const std::byte> bytes) { return file.write(bytes); }));
+    SMELT_RETURN_IF_ERROR(file.resize(size));
+    SMELT_RETURN_IF_ERROR(fill([&file, size](std::uint64_t offset, std::span<const std::byte> bytes) {
+      SMELT_CHECK(offset <= size && bytes.size() <= size - offset);
+      return file.write_at(offset, bytes);
+    }));
     return file.finish();
   }
 
   Status model(std::span<const std::byte> bytes) const {
     NewFile file(items() / kModelName);
-    SMELT_RETURN_IF_ERROR(file.write(bytes));
+    SMELT_RETURN_IF_ERROR(file.write_at(0, bytes));
     return file.finish();
   }
 
   Status finish() const {
     const std::string text = manifest_text(has_weights);
     NewFile file(root() / "Manifest.json");
-    SMELT_RETURN_IF_ERROR(file.write(std::as_bytes(std::span(text))));
+    SMELT_RETURN_IF_ERROR(file.write_at(0, std::as_bytes(std::span(text))));
     SMELT_RETURN_IF_ERROR(file.finish());
     if (has_weights) SMELT_RETURN_IF_ERROR(flush_folder(items() / kWeightsName));
     SMELT_RETURN_IF_ERROR(flush_folder(items()));
@@ -239,10 +253,10 @@ PackageWriter::~PackageWriter() {
   if (state_ != nullptr) state_->remove_temporary();
 }
 
-Status PackageWriter::write_weights(const std::function<Status(const Sink&)>& fill) {
+Status PackageWriter::write_weights(std::uint64_t size, const std::function<Status(const SinkAt&)>& fill) {
   SMELT_CHECK(state_ != nullptr && !state_->has_weights);
   state_->has_weights = true;
-  if (state_->status.ok()) state_->status = state_->weights(fill);
+  if (state_->status.ok()) state_->status = state_->weights(size, fill);
   return state_->status;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,7 +19,8 @@ namespace smelt::coreml_format {
 class PackageWriter {
  public:
   enum class IfExists { kFail, kReplace };
-  using Sink = std::function<Status(std::span<const std::byte>)>;
+  /// Puts bytes at a place of a file; from several threads at once.
+  using SinkAt = std::function<Status(std::uint64_t offset, std::span<const std::byte>)>;
 
   /// `kInvalidArgument` unless the name ends in .mlpackage; `kOutputExists` when the target is there and must not be
   /// replaced; under kReplace a target that is not a package (no Manifest.json in it) is refused all the same.
@@ -30,8 +32,8 @@ class PackageWriter {
   PackageWriter& operator=(const PackageWriter&) = delete;
   ~PackageWriter();
 
-  /// Writes weights/weight.bin: `fill` gives its bytes to the sink in order. At most once.
-  [[nodiscard]] Status write_weights(const std::function<Status(const Sink&)>& fill);
+  /// Writes weights/weight.bin of `size` bytes: `fill` puts them into place; what it leaves out is zero. At most once.
+  [[nodiscard]] Status write_weights(std::uint64_t size, const std::function<Status(const SinkAt&)>& fill);
 
   /// Writes model.mlmodel. Exactly once.
   [[nodiscard]] Status write_model(std::span<const std::byte> bytes);

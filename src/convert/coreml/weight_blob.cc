@@ -75,70 +75,34 @@ std::uint64_t BlobLayout::file_size() const {
   return records_.empty() ? kAlignment : records_.back().data_offset + records_.back().size;
 }
 
-Status BlobWriter::fail(Status status) {
-  if (status_.ok()) status_ = std::move(status);
-  return status_;
-}
-
-Status BlobWriter::give(std::span<const std::byte> bytes) {
-  position_ += bytes.size();
-  Status status = sink_(bytes);
-  return status.ok() ? status : fail(std::move(status));
-}
-
-Status BlobWriter::start() {
-  if (!status_.ok() || position_ != 0) return status_;
+Status BlobWriter::start() const {
   Block header{};
   store(header, 0, layout_.records().size(), 4);
   store(header, 4, kVersion, 4);
-  return give(header);
+  return sink_(0, header);
 }
 
-Status BlobWriter::open_blob() {
-  SMELT_RETURN_IF_ERROR(start());
-  if (is_open_) return {};
-  if (current_ == layout_.records().size()) return fail(Error(ErrorCode::kInternal, "more blobs than were planned"));
-  const BlobRecord& record = layout_.records()[current_];
-  constexpr Block kZeros{};
-  if (const std::uint64_t gap = record.metadata_offset - position_; gap > 0) {
-    SMELT_RETURN_IF_ERROR(give({kZeros.data(), static_cast<std::size_t>(gap)}));
-  }
+Status BlobWriter::write(std::size_t k, const ByteSource& data, std::span<std::byte> scratch) const {
+  SMELT_CHECK(k < layout_.records().size());
+  const BlobRecord& record = layout_.records()[k];
   Block block{};
   store(block, 0, kSentinel, 4);
   store(block, 4, static_cast<std::uint32_t>(record.type), 4);
   store(block, 8, record.size, 8);
   store(block, 16, record.data_offset, 8);
   store(block, 24, record.padding_bits, 8);
-  SMELT_RETURN_IF_ERROR(give(block));
-  is_open_ = true;
-  left_ = record.size;
-  return {};
-}
-
-Status BlobWriter::append(std::span<const std::byte> data) {
-  SMELT_RETURN_IF_ERROR(open_blob());
-  if (data.size() > left_) {
-    return fail(Error(ErrorCode::kInternal,
-                      fmt::format("blob {} has room for {} bytes, {} were given", current_, left_, data.size())));
-  }
-  left_ -= data.size();
-  return give(data);
-}
-
-Status BlobWriter::end_blob() {
-  SMELT_RETURN_IF_ERROR(open_blob());
-  if (left_ != 0) return fail(Error(ErrorCode::kInternal, fmt::format("blob {} lacks {} bytes", current_, left_)));
-  is_open_ = false;
-  ++current_;
-  return {};
-}
-
-Status BlobWriter::finish() {
-  SMELT_RETURN_IF_ERROR(start());
-  if (current_ != layout_.records().size()) {
-    return fail(Error(ErrorCode::kInternal,
-                      fmt::format("{} of {} weights were written", current_, layout_.records().size())));
-  }
+  SMELT_RETURN_IF_ERROR(sink_(record.metadata_offset, block));
+  std::uint64_t written = 0;
+  const auto place = [&](std::span<const std::byte> chunk) -> Status {
+    if (chunk.size() > record.size - written) {
+      return Error(ErrorCode::kInternal, fmt::format("blob {} has room for {} bytes, {} were given", k, record.size, written + chunk.size()));
+    }
+    SMELT_RETURN_IF_ERROR(sink_(record.data_offset + written, chunk));
+    written += chunk.size();
+    return {};
+  };
+  SMELT_RETURN_IF_ERROR(data.stream(scratch, place));
+  if (written != record.size) return Error(ErrorCode::kInternal, fmt::format("blob {} lacks {} bytes", k, record.size - written));
   return {};
 }
 

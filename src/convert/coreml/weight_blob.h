@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "smelt/result.h"
+#include "tensor/byte_source.h"
 
 /// Core ML's weights/weight.bin: MIL blob storage, version 2. Little-endian; a 64-byte header, then for each blob a 64-byte
 /// record at a multiple of 64, directly followed by its data. The last blob is not padded.
@@ -44,36 +45,24 @@ class BlobLayout {
   std::vector<BlobRecord> records_;
 };
 
-using Sink = std::function<Status(std::span<const std::byte>)>;
+/// Puts bytes at a place of a file; from several threads at once.
+using SinkAt = std::function<Status(std::uint64_t offset, std::span<const std::byte>)>;
 
-/// Gives a layout's file to a sink in order: header, then for each blob its record and the data that `append` is given.
+/// Writes the file of a layout, each blob to its planned place: in any order, also several at a time. What lies between them is left to
+/// be zeros. The methods may be called from several threads.
 class BlobWriter {
  public:
-  BlobWriter(BlobLayout layout, Sink sink) : layout_(std::move(layout)), sink_(std::move(sink)) {}
+  BlobWriter(const BlobLayout& layout, SinkAt sink) : layout_(layout), sink_(std::move(sink)) {}
 
-  /// The next bytes of the current blob, in pieces of any size. More than the layout planned for it is `kInternal`.
-  [[nodiscard]] Status append(std::span<const std::byte> data);
-
-  /// Ends the current blob. `kInternal` unless exactly its planned bytes were appended, so that no blob can shift another.
-  [[nodiscard]] Status end_blob();
-
-  /// Ends the file. `kInternal` unless every blob was ended. Any earlier error, the sink's too, is returned again by every
-  /// later call: a file that went wrong is never completed.
-  [[nodiscard]] Status finish();
+  /// The header.
+  [[nodiscard]] Status start() const;
+  /// Blob `k`: its record, and `data` streamed. `kInternal` unless that is exactly the planned number of bytes, so that no blob can
+  /// reach into another.
+  [[nodiscard]] Status write(std::size_t k, const ByteSource& data, std::span<std::byte> scratch) const;
 
  private:
-  [[nodiscard]] Status give(std::span<const std::byte> bytes);  ///< to the sink
-  [[nodiscard]] Status start();                                 ///< the header, once
-  [[nodiscard]] Status open_blob();                             ///< the gap and the record of blob `current_`, once
-  [[nodiscard]] Status fail(Status status);                     ///< remembers the first error
-
-  BlobLayout layout_;
-  Sink sink_;
-  Status status_;                ///< the first error
-  std::size_t current_ = 0;      ///< blob being filled
-  bool is_open_ = false;         ///< whether its record was given
-  std::uint64_t left_ = 0;       ///< bytes of it still to come, while open
-  std::uint64_t position_ = 0;   ///< bytes given to the sink
+  const BlobLayout& layout_;
+  SinkAt sink_;
 };
 
 /// The record at `metadata_offset`, checked: version, sentinel, a known type, data inside the file and right behind the

@@ -129,13 +129,13 @@ class Import : public TempFolderTest {
       const float one = 1;
       std::memcpy(data.data() + k, &one, 4);
     }
-    const auto fill = [&](const PackageWriter::Sink& sink) -> Status {
-      BlobWriter blobs(layout, sink);
-      SMELT_RETURN_IF_ERROR(blobs.append(data));
-      SMELT_RETURN_IF_ERROR(blobs.end_blob());
-      return blobs.finish();
+    const BytesRef source = owned_bytes(std::move(data));
+    const auto fill = [&](const PackageWriter::SinkAt& sink) -> Status {
+      const BlobWriter blobs(layout, sink);
+      SMELT_RETURN_IF_ERROR(blobs.start());
+      return blobs.write(0, *source, {});
     };
-    SMELT_RETURN_IF_ERROR(writer.write_weights(fill));
+    SMELT_RETURN_IF_ERROR(writer.write_weights(layout.file_size(), fill));
     SMELT_RETURN_IF_ERROR(writer.write_model(bytes));
     return writer.commit();
   }

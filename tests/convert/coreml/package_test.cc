@@ -69,11 +69,11 @@ class Package : public TempFolderTest {
   /// Writes a package whose model is `model`, with weights unless they are empty.
   [[nodiscard]] Status write_package(const std::string& model, const std::string& weights, IfExists if_exists) const {
     SMELT_ASSIGN_OR_RETURN(PackageWriter writer, PackageWriter::create(target(), if_exists));
-    const auto in_two_pieces = [&](const PackageWriter::Sink& sink) -> Status {
-      const Status first = sink(view(weights.substr(0, 1)));
-      return first.ok() ? sink(view(weights.substr(1))) : first;
+    const auto in_two_pieces = [&](const PackageWriter::SinkAt& sink) -> Status {
+      const Status second = sink(1, view(weights.substr(1)));
+      return second.ok() ? sink(0, view(weights.substr(0, 1))) : second;
     };
-    if (!weights.empty()) SMELT_RETURN_IF_ERROR(writer.write_weights(in_two_pieces));
+    if (!weights.empty()) SMELT_RETURN_IF_ERROR(writer.write_weights(weights.size(), in_two_pieces));
     SMELT_RETURN_IF_ERROR(writer.write_model(view(model)));
     return writer.commit();
   }
@@ -152,7 +152,7 @@ TEST_F(Package, AFailedPartIsNeverCommitted) {
     Result<PackageWriter> writer = PackageWriter::create(target(), IfExists::kFail);
     ASSERT_TRUE(writer.ok());
     const Error broken(ErrorCode::kReadFailed, "broken");
-    EXPECT_FALSE(writer->write_weights([&](const PackageWriter::Sink&) -> Status { return broken; }).ok());
+    EXPECT_FALSE(writer->write_weights(1, [&](const PackageWriter::SinkAt&) -> Status { return broken; }).ok());
     EXPECT_EQ(writer->write_model(view("model")).error().message(), "broken");
     EXPECT_EQ(writer->commit().error().message(), "broken");
   }
