@@ -100,8 +100,6 @@ std::future<Result<manifest::FileDigest>> start_digest(const std::filesystem::pa
   return std::async(jobs > 1 ? std::launch::async : std::launch::deferred, [model] { return manifest::digest_file(model, model.filename().string()); });
 }
 
-unsigned jobs_beside_digest(const ConvertOptions& options) { return std::max(2U, options.jobs) - 1; }
-
 Result<Lowered> lower(const Job& job, const Variant& variant, unsigned jobs) {
   const std::int64_t start = api::now_nanoseconds();
   Lowered out{.graph = job.graph, .plan = {}, .notes = job.source.import.notes, .seconds = 0};
@@ -308,7 +306,7 @@ Result<ConvertReport> convert(const std::filesystem::path& model, const std::fil
   SMELT_RETURN_IF_ERROR(check_output(package, options.overwrites));
   SMELT_ASSIGN_OR_RETURN(Job job, prepare(model, options));
   std::future<Result<manifest::FileDigest>> digest = start_digest(model, options.jobs);
-  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, options.variant, jobs_beside_digest(options)));
+  SMELT_ASSIGN_OR_RETURN(const Lowered lowered, lower(job, options.variant, options.jobs));
   SMELT_ASSIGN_OR_RETURN(job.source_digest, digest.get());
   return convert_one(job, options.variant, lowered, package, options);
 }
@@ -329,7 +327,7 @@ Result<std::vector<ConvertReport>> convert_variants(const std::filesystem::path&
   // Every variant is lowered before the folder is made, so that one which cannot be leaves nothing behind.
   std::vector<Lowered> lowered;
   for (const Variant& variant : variants) {
-    SMELT_ASSIGN_OR_RETURN(Lowered next, lower(job, variant, jobs_beside_digest(options)));
+    SMELT_ASSIGN_OR_RETURN(Lowered next, lower(job, variant, options.jobs));
     lowered.push_back(std::move(next));
     const auto checked = coreml_format::check_export(lowered.back().graph, {.target = job.target, .if_exists = {}, .user_defined = {}});
     if (!checked.ok()) return checked.error();

@@ -75,8 +75,8 @@ class SplatBytes final : public ByteSource {
   std::uint64_t count_;
 };
 
-/// Elements that a function turns into other elements one for one, in order. Half of the scratch goes to the source, half to the
-/// output; without scratch, small buffers of its own.
+/// Elements that a function turns into other elements one for one, in order: function(in, position of the first, out). It sees whole
+/// runs, so that its loop is one that the compiler can vectorize.
 template <typename In, typename Out, typename Function>
 class MappedElements final : public ByteSource {
  public:
@@ -90,7 +90,7 @@ class MappedElements final : public ByteSource {
       while (!elements.empty()) {
         const std::size_t count = std::min(elements.size(), kBuffer);
         out.resize(count);
-        for (std::size_t i = 0; i < count; ++i) out[i] = function_(elements[i], position + i);
+        function_(elements.first(count), position, std::span(out));
         SMELT_RETURN_IF_ERROR(sink(std::as_bytes(std::span(out))));
         position += count;
         elements = elements.subspan(count);
@@ -128,32 +128,68 @@ class Transposed2d final : public ByteSource {
       whole.insert(whole.end(), chunk.begin(), chunk.end());
       return Status();
     }));
-    // Several output rows at a time, so that a cache line of the source serves more than one of its elements.
+    switch (element_) {  // a copy of a size known here is one instruction
+      case 1: return give<1>(whole, sink);
+      case 2: return give<2>(whole, sink);
+      case 4: return give<4>(whole, sink);
+      case 8: return give<8>(whole, sink);
+      default: return give<0>(whole, sink);
+    }
+  }
+
+ private:
+  /// Several output rows at a time, so that a cache line of the source serves more than one of its elements. Size 0: any other.
+  template <std::size_t Size>
+  Status give(const std::vector<std::byte>& whole, const Sink& sink) const {
     constexpr std::size_t kBlock = 16;
-    std::vector<std::byte> out(rows_ * element_ * kBlock);
+    const std::size_t element = Size == 0 ? element_ : Size;
+    std::vector<std::byte> out(rows_ * element * kBlock);
     for (std::size_t first = 0; first < columns_; first += kBlock) {
       const std::size_t count = std::min(kBlock, columns_ - first);
       for (std::size_t row = 0; row < rows_; ++row) {
         for (std::size_t c = 0; c < count; ++c) {
-          std::memcpy(out.data() + (c * rows_ + row) * element_, whole.data() + (row * columns_ + first + c) * element_, element_);
+          std::memcpy(out.data() + (c * rows_ + row) * element, whole.data() + (row * columns_ + first + c) * element, element);
         }
       }
-      if (rows_ != 0) SMELT_RETURN_IF_ERROR(sink(std::span(out).first(count * rows_ * element_)));
+      if (rows_ != 0) SMELT_RETURN_IF_ERROR(sink(std::span(out).first(count * rows_ * element)));
     }
     return {};
   }
 
- private:
   BytesRef source_;
   std::size_t rows_, columns_, element_;
 };
 
+/// Without branches, for the vectorizer.
 std::uint16_t f16_of_weight(float value, bool keeps_nonzero) {
-  constexpr float kMaskBound = 40000.0F;
-  if (std::isfinite(value) && std::fabs(value) >= kMaskSentinel) return f16_bits(std::copysign(kMaskBound, value));
-  const std::uint16_t bits = f16_bits(value);
-  const bool vanished = (bits & 0x7fff) == 0 && value != 0.0F;
-  return keeps_nonzero && vanished ? static_cast<std::uint16_t>(bits | 1) : bits;
+  constexpr std::uint32_t kSentinelBits = std::bit_cast<std::uint32_t>(kMaskSentinel), kInfinityBits = 0x7f800000U;
+  constexpr std::uint32_t kMaskBound = 0x78e2;  // 40000
+  const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(value) & 0x7fffffffU;
+  std::uint32_t bits = f16_bits(value);
+  bits = magnitude >= kSentinelBits && magnitude < kInfinityBits ? (bits & 0x8000U) | kMaskBound : bits;
+  const bool vanished = (bits & 0x7fffU) == 0 && magnitude != 0;
+  return static_cast<std::uint16_t>(keeps_nonzero && vanished ? bits | 1U : bits);
+}
+
+/// Calls f(scale, run) for each run of elements that have one scale; `position` is that of the first element in [outer, scales, inner].
+template <typename In, typename Out, typename Function>
+void for_each_scale(const std::vector<float>& scales, std::uint64_t inner, std::span<const In> in, std::uint64_t position, std::span<Out> out, const Function& f) {
+  while (!in.empty()) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(in.size(), inner - position % inner));
+    f(scales[static_cast<std::size_t>(position / inner % scales.size())], in.first(count), out.first(count));
+    in = in.subspan(count);
+    out = out.subspan(count);
+    position += count;
+  }
+}
+
+/// clamp(round_half_even(value / scale), -127, 127). Rounding is by the addition of 1.5 * 2^23, whose ulp is 1: exact for what is within
+/// the bounds, which are whole numbers. NaN becomes -127.
+std::int8_t code_of(float value, float scale) {
+  constexpr float kUlpOne = 12582912.0F;
+  const float ratio = value / scale;
+  const float bounded = ratio > -127.0F ? (ratio < 127.0F ? ratio : 127.0F) : -127.0F;
+  return static_cast<std::int8_t>(static_cast<std::int32_t>((bounded + kUlpOne) - kUlpOne));
 }
 
 }  // namespace
@@ -174,11 +210,15 @@ Result<BytesRef> splat_bytes(std::vector<std::byte> pattern, std::uint64_t count
 
 Result<BytesRef> cast_f32_to_f16(BytesRef source, bool keeps_nonzero) {
   return map_elements<float, std::uint16_t>(
-      std::move(source), [keeps_nonzero](float value, std::uint64_t) { return f16_of_weight(value, keeps_nonzero); });
+      std::move(source), [keeps_nonzero](std::span<const float> in, std::uint64_t, std::span<std::uint16_t> out) {
+        for (std::size_t i = 0; i < in.size(); ++i) out[i] = f16_of_weight(in[i], keeps_nonzero);
+      });
 }
 
 Result<BytesRef> cast_f16_to_f32(BytesRef source) {
-  return map_elements<std::uint16_t, float>(std::move(source), [](std::uint16_t bits, std::uint64_t) { return f16_value(bits); });
+  return map_elements<std::uint16_t, float>(std::move(source), [](std::span<const std::uint16_t> in, std::uint64_t, std::span<float> out) {
+    for (std::size_t i = 0; i < in.size(); ++i) out[i] = f16_value(in[i]);
+  });
 }
 
 Result<BytesRef> transpose_2d(BytesRef source, std::uint64_t rows, std::uint64_t columns, std::uint64_t element_bytes) {
@@ -195,17 +235,20 @@ Result<BytesRef> transpose_2d(BytesRef source, std::uint64_t rows, std::uint64_t
 Result<BytesRef> quantize_i8(BytesRef source, std::vector<float> scales, std::uint64_t inner) {
   SMELT_CHECK(!scales.empty() && inner > 0);
   return map_elements<float, std::int8_t>(
-      std::move(source), [scales = std::move(scales), inner](float value, std::uint64_t index) {
-        const float scale = scales[static_cast<std::size_t>(index / inner % scales.size())];
-        return static_cast<std::int8_t>(std::clamp(std::nearbyint(value / scale), -127.0F, 127.0F));
+      std::move(source), [scales = std::move(scales), inner](std::span<const float> in, std::uint64_t position, std::span<std::int8_t> out) {
+        for_each_scale(scales, inner, in, position, out, [](float scale, std::span<const float> values, std::span<std::int8_t> codes) {
+          for (std::size_t i = 0; i < values.size(); ++i) codes[i] = code_of(values[i], scale);
+        });
       });
 }
 
 Result<BytesRef> dequantize_i8(BytesRef source, std::vector<float> scales, std::uint64_t inner) {
   SMELT_CHECK(!scales.empty() && inner > 0);
   return map_elements<std::int8_t, float>(
-      std::move(source), [scales = std::move(scales), inner](std::int8_t code, std::uint64_t index) {
-        return static_cast<float>(code) * scales[static_cast<std::size_t>(index / inner % scales.size())];
+      std::move(source), [scales = std::move(scales), inner](std::span<const std::int8_t> in, std::uint64_t position, std::span<float> out) {
+        for_each_scale(scales, inner, in, position, out, [](float scale, std::span<const std::int8_t> codes, std::span<float> values) {
+          for (std::size_t i = 0; i < codes.size(); ++i) values[i] = static_cast<float>(codes[i]) * scale;
+        });
       });
 }
 
@@ -216,7 +259,7 @@ Status stream_elements(const ByteSource& source, std::span<std::byte> scratch,
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("{} bytes are not a whole number of {}-byte elements", source.size(), sizeof(T)));
   }
-  std::vector<T> aligned;            // copies only: a chunk may have any alignment and may split an element
+  std::vector<T> aligned;            // a chunk may have any alignment and may split an element
   std::array<std::byte, sizeof(T)> split{};
   std::size_t split_size = 0;
   return source.stream(scratch, [&](std::span<const std::byte> chunk) -> Status {
@@ -231,11 +274,16 @@ Status stream_elements(const ByteSource& source, std::span<std::byte> scratch,
       SMELT_RETURN_IF_ERROR(visit(std::span(&element, 1)));
     }
     constexpr std::size_t kMost = 16384;
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(chunk.data()) % alignof(T) == 0;
     while (chunk.size() >= sizeof(T)) {
       const std::size_t count = std::min(chunk.size() / sizeof(T), kMost);
-      aligned.resize(count);
-      std::memcpy(aligned.data(), chunk.data(), count * sizeof(T));
-      SMELT_RETURN_IF_ERROR(visit(std::span<const T>(aligned)));
+      if (is_aligned) {
+        SMELT_RETURN_IF_ERROR(visit(std::span(reinterpret_cast<const T*>(chunk.data()), count)));
+      } else {
+        aligned.resize(count);
+        std::memcpy(aligned.data(), chunk.data(), count * sizeof(T));
+        SMELT_RETURN_IF_ERROR(visit(std::span<const T>(aligned)));
+      }
       chunk = chunk.subspan(count * sizeof(T));
     }
     std::copy(chunk.begin(), chunk.end(), split.begin());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <span>
@@ -147,6 +148,18 @@ TEST(ByteSource, TransposesAMatrixOfAnyElement) {
   for (std::size_t k = 0; k < wide.size(); ++k) wide[k] = static_cast<std::byte>(k * 7);
   const BytesRef back = transpose_2d(transpose_2d(owned_bytes(wide), 40, 33, 1).value(), 33, 40, 1).value();
   EXPECT_EQ(collect(*back, 0).value(), wide);
+  for (const std::size_t element : {1U, 2U, 3U, 4U, 8U}) {
+    constexpr std::size_t kRows = 19, kColumns = 35;  // over a block, and not whole blocks
+    Bytes source(kRows * kColumns * element), expected(source.size());
+    for (std::size_t k = 0; k < source.size(); ++k) source[k] = static_cast<std::byte>(k * 31 + k / 256);
+    for (std::size_t row = 0; row < kRows; ++row) {
+      for (std::size_t column = 0; column < kColumns; ++column) {
+        std::copy_n(source.begin() + static_cast<std::ptrdiff_t>((row * kColumns + column) * element), element,
+                    expected.begin() + static_cast<std::ptrdiff_t>((column * kRows + row) * element));
+      }
+    }
+    EXPECT_EQ(collect(*transpose_2d(owned_bytes(source), kRows, kColumns, element).value(), 0).value(), expected) << element;
+  }
 }
 
 TEST(ByteSource, QuantizesEachSliceWithItsScaleHalfToEven) {
@@ -155,6 +168,28 @@ TEST(ByteSource, QuantizesEachSliceWithItsScaleHalfToEven) {
   const BytesRef codes = quantize_i8(owned_bytes(input), {1.0F, 2.0F}, 3).value();
   EXPECT_EQ(collect(*codes, 0).value(), make({0, 2, 0x81, 2, 0xFE, 127}));
   EXPECT_EQ(collect(*dequantize_i8(codes, {1.0F, 2.0F}, 3).value(), 0).value(), of_floats({0.0F, 2.0F, -127.0F, 4.0F, -4.0F, 254.0F}));
+}
+
+/// Every code, what lies half way between two, the floats next to that, and far outside: as nearbyint and clamp have it.
+TEST(ByteSource, CodesAreRoundedAsNearbyintDoes) {
+  std::vector<float> values{0.0F, -0.0F, 1e30F, -1e30F, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()};
+  for (int halves = -300; halves <= 300; ++halves) {
+    const float value = 0.5F * static_cast<float>(halves);
+    values.insert(values.end(), {value, std::nextafter(value, 1e9F), std::nextafter(value, -1e9F)});
+  }
+  for (const float scale : {1.0F, 0.37F, 6.1e-5F}) {
+    for (const std::uint64_t inner : {std::uint64_t{1}, std::uint64_t{values.size()}}) {
+      std::vector<float> scaled;
+      Bytes expected;
+      for (const float value : values) {
+        scaled.push_back(value * scale);
+        const float code = std::clamp(std::nearbyint(scaled.back() / scale), -127.0F, 127.0F);
+        expected.push_back(static_cast<std::byte>(static_cast<std::int8_t>(code)));
+      }
+      const auto bytes = std::as_bytes(std::span(scaled));
+      EXPECT_EQ(collect(*quantize_i8(owned_bytes({bytes.begin(), bytes.end()}), {scale}, inner).value(), 0).value(), expected);
+    }
+  }
 }
 
 TEST(ByteSource, ElementsComeWholeFromAnyChunks) {

@@ -1,7 +1,7 @@
 #include "quantize/schemes/int8.h"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
 
 #include "tensor/float16.h"
 
@@ -22,17 +22,23 @@ Result<Scales> scales(const Constant& weight, std::int64_t axis, bool stores_f16
   std::uint64_t left = inner;     // elements of the current slice's run still to come
   std::size_t channel = 0;
   std::vector<std::byte> scratch(std::size_t{64} << 10);
-  SMELT_RETURN_IF_ERROR(stream_elements<float>(*weight.bytes, scratch, [&](std::span<const float> elements) {
-    for (const float element : elements) {
-      const float magnitude = std::fabs(element);
-      is_finite = is_finite && std::isfinite(element);
-      peaks[channel] = std::max(peaks[channel], magnitude);
-      if (--left != 0) continue;
+  const auto look = [&](std::span<const float> elements) -> Status {
+    while (!elements.empty()) {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left, elements.size()));
+      // Of numbers without their sign, the bits order as the numbers do; infinity and NaN are above all others.
+      std::uint32_t peak = 0;
+      for (const float element : elements.first(count)) peak = std::max(peak, std::bit_cast<std::uint32_t>(element) & 0x7fffffffU);
+      is_finite = is_finite && peak < 0x7f800000U;
+      peaks[channel] = std::max(peaks[channel], std::bit_cast<float>(peak));
+      elements = elements.subspan(count);
+      left -= count;
+      if (left != 0) continue;
       left = inner;
       channel = channel + 1 == channels ? 0 : channel + 1;
     }
-    return Status();
-  }));
+    return {};
+  };
+  SMELT_RETURN_IF_ERROR(stream_elements<float>(*weight.bytes, scratch, look));
   Scales result;
   if (!is_finite) {
     result.refusal = "values that are not finite";
