@@ -5,7 +5,7 @@
 #   ./smelt.sh test     build, then run the project's tests (warnings are errors)
 #   ./smelt.sh setup    install what the build needs, and stop
 #   ./smelt.sh build    build build/release/bin/smelt
-#   ./smelt.sh bench    measure conversion against cp and sha256sum, and print the table
+#   ./smelt.sh bench    measure speed and memory, conversion against cp and sha256sum, and print the tables
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -187,7 +187,7 @@ case "${1:-help}" in
   build) setup; build release ;;
   test) setup; build dev; run_tests dev ;;
   asan) setup; build asan; run_tests asan ;;
-  bench) setup; build release; bench/run.sh build/release/bin/smelt ;;
+  bench) setup; build release; shift; python3 bench/run.py build/release/bin/smelt "$@" ;;
   demo) setup; build release; demo ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac
