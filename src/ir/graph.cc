@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <queue>
 #include <utility>
 
@@ -25,14 +26,11 @@ Error wrong(const Graph& graph, NodeId id, std::string what) {
 
 Status verify_node(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
-  for (std::uint32_t k = 0; k < node.inputs.size(); ++k) {
-    const ValueId input = node.inputs[k];
+  for (const ValueId input : node.inputs) {
     if (!input.valid()) continue;
     if (input.index >= graph.value_count()) return wrong(graph, id, "an operand that does not exist");
     const Value& value = graph.value(input);
     if (value.producer.valid() && graph.node(value.producer).is_erased) return wrong(graph, id, "an erased operand");
-    const Use use{.node = id, .operand = k};
-    if (std::count(value.uses.begin(), value.uses.end(), use) != 1) return wrong(graph, id, "a use list without an operand");
   }
   for (const ValueId output : node.outputs) {
     if (graph.value(output).producer != id) return wrong(graph, id, "a result of another producer");
@@ -51,6 +49,33 @@ Status verify_node(const Graph& graph, NodeId id) {
     }
   }
   return {};
+}
+
+/// Every operand is in its value's use list once, and nothing else is. In time of the operands: one value may have a million uses.
+Status verify_uses(const Graph& graph) {
+  std::vector<std::size_t> first(graph.node_count());  // of a node's operands among those of all
+  std::size_t operands = 0, present = 0;
+  for (std::uint32_t k = 0; k < graph.node_count(); ++k) {
+    first[k] = operands;
+    if (graph.node({k}).is_erased) continue;
+    operands += graph.node({k}).inputs.size();
+    for (const ValueId input : graph.node({k}).inputs) present += input.valid() ? 1U : 0U;
+  }
+  std::vector<bool> seen(operands);
+  for (std::uint32_t k = 0; k < graph.value_count(); ++k) {
+    for (const Use& use : graph.value({k}).uses) {
+      const Node& node = graph.node(use.node);
+      if (node.is_erased || use.operand >= node.inputs.size() || node.inputs[use.operand] != ValueId{k}) {
+        return wrong(graph, use.node, "a use list with what is no operand");
+      }
+      const std::size_t at = first[use.node.index] + use.operand;
+      if (seen[at]) return wrong(graph, use.node, "a use list with an operand twice");
+      seen[at] = true;
+      --present;
+    }
+  }
+  if (present == 0) return {};
+  return Error(ErrorCode::kInternal, fmt::format("{} operands are in no use list of graph {}", present, graph.name()));
 }
 
 std::string value_text(const Graph& graph, ValueId id) {
@@ -119,7 +144,10 @@ void Graph::erase_node(NodeId id) {
   for (std::uint32_t k = 0; k < node.inputs.size(); ++k) {
     if (!node.inputs[k].valid()) continue;
     std::vector<Use>& uses = values_[node.inputs[k].index].uses;
-    uses.erase(std::find(uses.begin(), uses.end(), Use{.node = id, .operand = k}));
+    // From the end: dead code goes users first, and one value may have a million uses.
+    const auto use = std::find(uses.rbegin(), uses.rend(), Use{.node = id, .operand = k});
+    SMELT_CHECK(use != uses.rend());
+    uses.erase(std::prev(use.base()));
   }
   node.is_erased = true;
 }
@@ -182,6 +210,7 @@ Status verify(const Graph& graph) {
     ++live;
     SMELT_RETURN_IF_ERROR(verify_node(graph, {k}));
   }
+  SMELT_RETURN_IF_ERROR(verify_uses(graph));
   if (graph.topological_order().size() != live) {
     return Error(ErrorCode::kInternal, fmt::format("graph {} has a cycle", graph.name()));
   }
