@@ -143,7 +143,7 @@ InspectedValue inspected(const coreml_format::Feature& feature) {
 
 Result<InspectReport> inspect_package(const std::filesystem::path& package) {
   SMELT_ASSIGN_OR_RETURN(const coreml_format::PackageFiles files, coreml_format::open_package(package));
-  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(files.model));
+  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open_inside(files.root, files.model));
   SMELT_ASSIGN_OR_RETURN(const coreml_format::MilModel model, coreml_format::decode_model(file.bytes(), files.model.string(), {}));
   InspectReport report;
   report.file = package.filename().string();

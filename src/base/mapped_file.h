@@ -15,6 +15,10 @@ class MappedFile {
   /// `kReadFailed` when the path is missing, unreadable, or a folder, pipe, socket or device (a pipe does not hang).
   [[nodiscard]] static Result<MappedFile> open(const std::filesystem::path& path);
 
+  /// `path` below `folder`, both without links when they were looked at. No link is followed, so that one which was put there
+  /// meanwhile leads nowhere: `kUnsafePath`.
+  [[nodiscard]] static Result<MappedFile> open_inside(const std::filesystem::path& folder, const std::filesystem::path& path);
+
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;
@@ -31,6 +35,7 @@ class MappedFile {
   void release_pages(std::span<const std::byte> range) const;
 
  private:
+  static Result<MappedFile> map(int fd, const std::filesystem::path& path);
   MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}
 
   const std::byte* data_ = nullptr;

@@ -44,5 +44,25 @@ TEST_F(MappedFileTest, WhatIsNoRegularFileIsRefusedByName) {
   }
 }
 
+TEST_F(MappedFileTest, InsideAFolderNoLinkIsFollowed) {
+  std::ofstream(folder_ / "outside") << "secret";
+  std::filesystem::create_directories(folder_ / "model/sub");
+  std::ofstream(folder_ / "model/sub/a") << "hello";
+  const std::filesystem::path model = folder_ / "model";
+  const Result<MappedFile> file = MappedFile::open_inside(model, model / "sub/a");
+  ASSERT_TRUE(file.ok()) << file.error().to_string();
+  EXPECT_EQ(file->size(), 5U);
+  std::filesystem::create_symlink("../outside", model / "link");
+  std::filesystem::create_symlink("sub/a", model / "link_inside");
+  std::filesystem::create_symlink("..", model / "folder");
+  for (const char* name : {"link", "link_inside", "folder/outside", "../outside"}) {
+    const Result<MappedFile> refused = MappedFile::open_inside(model, model / name);
+    ASSERT_FALSE(refused.ok()) << name;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsafePath) << name;
+  }
+  EXPECT_EQ(MappedFile::open_inside(model, model / "none").error().code(), ErrorCode::kReadFailed);
+  EXPECT_EQ(MappedFile::open_inside(model, model / "sub").error().code(), ErrorCode::kReadFailed);
+}
+
 }  // namespace
 }  // namespace smelt

@@ -144,7 +144,7 @@ class Importer {
 
 Result<ImportResult> import_package(const std::filesystem::path& path) {
   SMELT_ASSIGN_OR_RETURN(PackageFiles files, open_package(path));
-  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(files.model));
+  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open_inside(files.root, files.model));
   SMELT_ASSIGN_OR_RETURN(const MilModel model, decode_model(file.bytes(), files.model.string(), MilLimits{}));
   ImportResult result{.graph = ir::Graph("main"), .target = Target::kIos16, .specification_version = model.specification_version,
                       .operation_counts = {}, .user_defined = model.user_defined};

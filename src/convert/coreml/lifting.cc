@@ -46,7 +46,7 @@ Result<ConstantRef> BlobReader::read(const MilValue& value) {
   std::shared_ptr<const MappedFile>& file = files_[reference->file_name];
   if (file == nullptr) {
     SMELT_ASSIGN_OR_RETURN(const std::filesystem::path path, resolve_blob_file(package_, reference->file_name));
-    SMELT_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::open(path));
+    SMELT_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::open_inside(package_.root, path));
     file = std::make_shared<const MappedFile>(std::move(mapped));
   }
   SMELT_ASSIGN_OR_RETURN(const BlobRecord record, read_record(file->bytes(), reference->offset));

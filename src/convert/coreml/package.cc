@@ -318,8 +318,8 @@ Result<fs::path> resolve(const fs::path& root, const fs::path& path, std::string
   return real;
 }
 
-Result<nlohmann::json> parse_manifest(const fs::path& path) {
-  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
+Result<nlohmann::json> parse_manifest(const fs::path& root, const fs::path& path) {
+  SMELT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open_inside(root, path));
   if (file.size() > kMaxManifestBytes) {
     return Error(ErrorCode::kLimitReached, fmt::format("the manifest has {} bytes, the limit is {}", file.size(), kMaxManifestBytes))
         .at({.file = path.string()});
@@ -438,7 +438,7 @@ Result<PackageFiles> open_package(const fs::path& path) {
     return Error(ErrorCode::kNotThisFormat, "the folder is not a Core ML package: it has no Manifest.json").at({.file = path.string()});
   }
   SMELT_ASSIGN_OR_RETURN(const fs::path real_manifest, resolve(root, manifest, "Manifest.json"));
-  SMELT_ASSIGN_OR_RETURN(const nlohmann::json json, parse_manifest(real_manifest));
+  SMELT_ASSIGN_OR_RETURN(const nlohmann::json json, parse_manifest(root, real_manifest));
   SMELT_RETURN_IF_ERROR(check_version(manifest, json));
   SMELT_ASSIGN_OR_RETURN(const std::vector<Item> items, read_items(root, json));
   const std::optional<std::string> model_id = string_member(json, "rootModelIdentifier");

@@ -197,7 +197,7 @@ Result<BytesRef> PayloadReader::external(const Tensor& tensor, std::uint64_t siz
     if (code) return here(Error(ErrorCode::kReadFailed, fmt::format("the model's folder cannot be read: {}", code.message())));
     Result<std::filesystem::path> path = resolve(folder, tensor.external_location);
     if (!path.ok()) return path.error().code() == ErrorCode::kUnsafePath ? here(path.error()) : path.error();
-    SMELT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(*path));
+    SMELT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open_inside(folder, *path));
     mapped = std::make_shared<const MappedFile>(std::move(file));
   }
   const std::uint64_t offset = tensor.external_offset;
