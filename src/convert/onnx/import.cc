@@ -248,17 +248,19 @@ class Importer {
     return define(node, cx.results());
   }
 
-  /// Counts the constants that a node made, which stay in memory: a small file must not fill it. Those of Constant stay in the file,
-  /// those of ConstantOfShape are one element.
+  /// Counts the constants that a node made, which stay in memory: a small file must not fill it. Those of Constant stay in the file;
+  /// those of ConstantOfShape are one element, but are written in full, and must not fill the disk.
   Status charge(const Node& node, std::size_t first) {
-    if (node.op_type == "Constant" || node.op_type == "ConstantOfShape") return {};
-    const std::uint64_t free = std::uint64_t{256} * options_.fold_budget_bytes;
+    if (node.op_type == "Constant") return {};
+    const bool is_repeated = node.op_type == "ConstantOfShape";
+    const std::uint64_t free = is_repeated ? kMostRepeated : std::uint64_t{256} * options_.fold_budget_bytes;
+    std::uint64_t& sum = is_repeated ? repeated_bytes_ : folded_bytes_;
     for (std::size_t k = first; k < result_.graph.value_count(); ++k) {
       const ConstantRef& constant = result_.graph.value({static_cast<std::uint32_t>(k)}).constant;
       if (constant == nullptr) continue;
       const std::uint64_t bytes = byte_count(*constant), most = free + 4 * read_bytes_;
-      if (bytes <= most && folded_bytes_ + bytes <= most) {
-        folded_bytes_ += bytes;
+      if (bytes <= most && sum + bytes <= most) {
+        sum += bytes;
         continue;
       }
       return Error(ErrorCode::kLimitReached, fmt::format("the graph computes constants of more than {} bytes", most))
@@ -314,6 +316,8 @@ class Importer {
     return {};
   }
 
+  static constexpr std::uint64_t kMostRepeated = std::uint64_t{1} << 30;
+
   struct Unsupported {
     std::uint64_t count = 0;
     std::string first, reason;
@@ -328,7 +332,7 @@ class Importer {
   std::unordered_map<std::string, const Tensor*> initializers_;
   std::map<std::string, Unsupported> unsupported_;
   std::uint64_t read_bytes_ = 0;    ///< of initializers in use
-  std::uint64_t folded_bytes_ = 0;  ///< of constants that nodes made
+  std::uint64_t folded_bytes_ = 0, repeated_bytes_ = 0;  ///< of constants that nodes made
 };
 
 }  // namespace

@@ -123,7 +123,10 @@ class Reader : private proto::Reader {
     return read(list.emplace_back());
   }
 
-  Status name_list(const Field& field, std::vector<std::string>& out) {
+  Status operand(const Field& field, std::vector<std::string>& out) {
+    if (out.size() == limits_.max_operands) {
+      return error(ErrorCode::kLimitReached, field.offset, fmt::format("a node has more than {} inputs or outputs", limits_.max_operands));
+    }
     return append(field, out, [&](std::string& text) { return name(field, text); });
   }
 
@@ -153,7 +156,11 @@ class Reader : private proto::Reader {
         case 2: return name(field, out.name);
         case 5: return append(field, out.initializers, [&](Tensor& child) { return tensor(field, child); });
         case 11: return append(field, out.inputs, [&](ValueInfo& child) { return value_info(field, child); });
-        case 12: return append(field, out.outputs, [&](ValueInfo& child) { return value_info(field, child); });
+        case 12:
+          if (out.outputs.size() == limits_.max_graph_outputs) {
+            return error(ErrorCode::kLimitReached, field.offset, fmt::format("a graph has more than {} outputs", limits_.max_graph_outputs));
+          }
+          return append(field, out.outputs, [&](ValueInfo& child) { return value_info(field, child); });
         case 13: return append(field, out.value_infos, [&](ValueInfo& child) { return value_info(field, child); });
         case 15: out.has_sparse_initializers = true; return {};
         default: return {};
@@ -164,8 +171,8 @@ class Reader : private proto::Reader {
   Status node(const Field& outer, Node& out, int depth) {
     SMELT_RETURN_IF_ERROR(each_field(outer, [&](const Field& field) -> Status {
       switch (field.number) {
-        case 1: return name_list(field, out.inputs);
-        case 2: return name_list(field, out.outputs);
+        case 1: return operand(field, out.inputs);
+        case 2: return operand(field, out.outputs);
         case 3: return name(field, out.name);
         case 4: return name(field, out.op_type);
         case 5: return append(field, out.attributes, [&](Attribute& child) { return attribute(field, child, depth); });
@@ -451,15 +458,30 @@ std::string_view other_format(std::span<const std::byte> bytes) {
   const auto starts_with = [&](std::size_t at, std::string_view magic) {
     return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
   };
+  using namespace std::string_view_literals;
+  if (bytes.empty()) return "empty";
   if (starts_with(0, "PK\x03\x04")) return "a zip archive (a PyTorch checkpoint, perhaps)";
   if (starts_with(0, "\x1f\x8b")) return "gzip data";
+  if (starts_with(0, "BZh")) return "bzip2 data";
+  if (starts_with(0, "\xfd" "7zXZ")) return "xz data";
+  if (starts_with(0, "\x28\xb5\x2f\xfd")) return "zstd data";
+  if (starts_with(0, "7z\xbc\xaf")) return "a 7z archive";
+  if (starts_with(257, "ustar")) return "a tar archive";
   if (starts_with(4, "TFL3")) return "a TFLite model";
+  if (starts_with(4, "ORTM")) return "a model in ONNX Runtime's own format";
+  if (starts_with(0, "GGUF")) return "a GGUF model";
+  if (starts_with(0, "\x93NUMPY")) return "a numpy array";
   if (starts_with(0, "\x89HDF")) return "an HDF5 file (a Keras model, perhaps)";
   if (std::uint64_t length = 0; starts_with(8, "{\"")) {  // a length, then JSON of that length
     std::memcpy(&length, bytes.data(), sizeof(length));
     if (length <= bytes.size() - sizeof(length)) return "a safetensors file";
   }
-  if (starts_with(0, "\x80\x02") || starts_with(0, "\x80\x04")) return "a Python pickle (a PyTorch checkpoint, perhaps)";
+  for (const std::string_view pickle : {"\x80\x02"sv, "\x80\x03"sv, "\x80\x04"sv, "\x80\x05"sv}) {
+    if (starts_with(0, pickle)) return "a Python pickle (a PyTorch checkpoint, perhaps)";
+  }
+  if (starts_with(0, "version https://git-lfs")) return "a Git LFS pointer (the model itself was not fetched)";
+  if (starts_with(0, "<!DOCTYPE html") || starts_with(0, "<!doctype html") || starts_with(0, "<html")) return "an HTML page";
+  if (starts_with(0, "<?xml")) return "XML";
   const auto head = bytes.first(std::min<std::size_t>(bytes.size(), 64));
   const bool is_text = std::all_of(head.begin(), head.end(), [](std::byte byte) {
     const int c = std::to_integer<int>(byte);

@@ -21,6 +21,8 @@ struct Limits {
   std::uint64_t max_structure_bytes = std::uint64_t{256} << 20;  ///< of all structs and names; growing lists may
                                                                  ///< take up to three times that for a moment
   std::size_t max_rank = 32;
+  std::size_t max_operands = 65'536;                               ///< inputs, and outputs, of one node
+  std::size_t max_graph_outputs = 16'384;
   int max_graph_depth = 64;                                        ///< graphs inside graphs
 };
 

@@ -92,7 +92,7 @@ TEST(Wire, EverySingleByteChangeIsReadOrRefused) {
 }
 
 TEST(Wire, RefusesWhatParsersDisagreeAbout) {
-  EXPECT_EQ(code_of(""), ErrorCode::kMalformedInput);
+  EXPECT_EQ(code_of(""), ErrorCode::kNotThisFormat);
   EXPECT_EQ(code_of(number(1, 8)), ErrorCode::kMalformedInput);                                // no graph
   EXPECT_EQ(code_of(whole() + block(7, graph())), ErrorCode::kMalformedInput);                 // two graphs
   EXPECT_EQ(code_of(whole() + std::string(1, '\0')), ErrorCode::kMalformedInput);              // tag 0
@@ -258,12 +258,28 @@ TEST(Wire, LimitsHold) {
   EXPECT_EQ(code_of(with_graph(block(2, std::string(1 << 20, 'n')))), ErrorCode::kLimitReached);
   EXPECT_EQ(code_of(with_graph(block(1, node()) + block(1, node())), {.max_nodes = 1}), ErrorCode::kLimitReached);
   EXPECT_EQ(code_of_tensor(tensor("w", std::vector<std::uint64_t>(40, 1), 1, raw(4))), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(with_graph(block(1, node())), {.max_operands = 2}), std::nullopt);
+  EXPECT_EQ(code_of(with_graph(block(1, node())), {.max_operands = 1}), ErrorCode::kLimitReached);
+  EXPECT_EQ(code_of(whole(), {.max_graph_outputs = 0}), ErrorCode::kLimitReached);
 }
 
 TEST(Wire, OtherFormatsAreNamed) {
   const std::pair<std::string, const char*> cases[] = {{"PK\x03\x04 rest", "zip"},
                                                        {"\x1f\x8b rest", "gzip"},
                                                        {std::string("\x1c\0\0\0TFL3", 8), "TFLite"},
+                                                       {"", "empty"},
+                                                       {"BZh91AY", "bzip2"},
+                                                       {"\xfd" "7zXZ rest", "xz"},
+                                                       {"\x28\xb5\x2f\xfd rest", "zstd"},
+                                                       {"7z\xbc\xaf rest", "7z"},
+                                                       {std::string(257, 'n') + "ustar", "tar"},
+                                                       {std::string("\x1c\0\0\0ORTM", 8), "ONNX Runtime"},
+                                                       {"GGUF rest", "GGUF"},
+                                                       {"\x93NUMPY rest", "numpy"},
+                                                       {"\x80\x05 rest", "pickle"},
+                                                       {"version https://git-lfs.github.com/spec/v1", "Git LFS"},
+                                                       {"<!DOCTYPE html>", "HTML"},
+                                                       {"<?xml version=\"1.0\"?>", "XML"},
                                                        {"{\"model\": 1}", "text"},
                                                        {"[1, 2]\n", "text"},
                                                        {std::string("\x07\0\0\0\0\0\0\0{\"w\":1}", 15), "safetensors"}};
