@@ -1,5 +1,6 @@
 #include "api/parity_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -125,11 +126,35 @@ std::vector<std::string> output_names(const ir::Graph& graph) {
 
 Result<engine::Engine> open_engine(const ParityOptions& options) { return engine::Engine::open(options.engine, options.engine_search_paths); }
 
+namespace {
+
+/// Labels name classes of the first output that has one row of scores, which accuracy is of.
+Status check_labels(const parity::SampleSource& samples, const ir::Graph& baseline, const std::filesystem::path& file) {
+  for (const ir::GraphOutput& output : baseline.outputs()) {
+    const TensorType& type = baseline.value(output.value).type;
+    const auto shape = static_shape(type.shape);
+    if (!is_float(type.dtype) || !shape || shape->empty() || shape->back() < 2) continue;
+    const std::int64_t classes = shape->back();
+    if (std::count(shape->begin(), shape->end() - 1, 1) != static_cast<std::ptrdiff_t>(shape->size()) - 1) continue;
+    for (std::uint64_t k = 0; k < samples.count(); ++k) {
+      const auto label = samples.label(k);
+      if (!label || (*label >= 0 && *label < classes)) continue;
+      return Error(ErrorCode::kInvalidArgument, fmt::format("label {} is {}, output \"{}\" has classes 0 to {}", k, *label, output.name, classes - 1))
+          .at({.file = file.string()});
+    }
+    return {};
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Samples> open_samples(const ParityOptions& options, const ir::Graph& baseline) {
   SMELT_ASSIGN_OR_RETURN(std::vector<parity::InputSpec> inputs, parity::input_specs(baseline));
   Samples samples;
   if (!options.data.empty()) {
     SMELT_ASSIGN_OR_RETURN(samples.source, parity::samples_from(options.data, options.labels, std::move(inputs), options.limit_data ? options.samples : 0));
+    SMELT_RETURN_IF_ERROR(check_labels(*samples.source, baseline, options.labels.empty() ? options.data : options.labels));
   } else if (options.samples == 0) {
     return Error(ErrorCode::kInvalidArgument, "parity needs at least one sample");
   } else {
