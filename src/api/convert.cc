@@ -12,9 +12,11 @@
 #include <fmt/ranges.h>
 
 #include "api/parity_run.h"
+#include "base/temporary.h"
 #include "convert/coreml/export.h"
 #include "convert/coreml/import.h"
 #include "convert/coreml/legalize.h"
+#include "convert/coreml/package.h"
 #include "convert/passes/optimize.h"
 #include "convert/passes/precision.h"
 #include "quantize/plan.h"
@@ -276,7 +278,10 @@ Result<std::vector<ConvertReport>> convert_all(const Job& job, const std::vector
   return reports;
 }
 
+/// Also of a run that is refused: what one before it left behind goes away.
 Status check_output(const std::filesystem::path& package, bool overwrites) {
+  coreml_format::remove_leftovers(package);
+  remove_leftovers(package.parent_path() / "manifest.json");
   if (package.extension() != kExtension) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("the output \"{}\" does not end in .mlpackage", package.filename().string()));
   }

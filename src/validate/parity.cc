@@ -1,41 +1,18 @@
 #include "validate/parity.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/temporary.h"
 #include "convert/onnx/export.h"
 #include "eval/evaluate.h"
 #include "ir/ops/all.h"
 
 namespace smelt::parity {
 namespace {
-
-/// A new folder that goes away with the object.
-class ScratchFolder {
- public:
-  static Result<ScratchFolder> create(const std::filesystem::path& parent) {
-    std::string pattern = (parent / "smelt-parity-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      return Error(ErrorCode::kWriteFailed, "no folder for the parity run can be created").at({.file = parent.string()});
-    }
-    return ScratchFolder(pattern);
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ScratchFolder& operator=(ScratchFolder&&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
 
 /// The class that a label names against an output with one row of scores; nullopt when the output has another form.
 std::optional<std::int64_t> predicted_class(const HostTensor& scores) {
@@ -99,7 +76,9 @@ Result<std::vector<HostTensor>> RunnableModel::run(const std::vector<NamedArray>
 
 Result<RunnableModel> load_graph(const engine::Engine& engine, const ir::Graph& graph, const std::filesystem::path& scratch,
                                  std::map<std::string, std::string> names) {
-  SMELT_ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::create(scratch));
+  const std::filesystem::path name = scratch / "smelt-parity";
+  remove_leftovers(name);
+  SMELT_ASSIGN_OR_RETURN(const Temporary folder, Temporary::folder(name));
   SMELT_RETURN_IF_ERROR(onnx_format::export_model(graph, folder.path(), {.simulates_f16 = true}));
   SMELT_ASSIGN_OR_RETURN(engine::Session session, engine.load(folder.path() / "model.onnx", {}));
   return RunnableModel(std::move(session), std::move(names));

@@ -159,6 +159,10 @@ Progress progress_bar(const Output& output) {
   };
 }
 
+void print_error(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stderr);  // unlike fmt::print, no exception where nobody can be told
+}
+
 std::string printable(const std::string& text, char keep) {
   std::string out;
   for (const char c : text) {
@@ -227,10 +231,10 @@ int finish(const Output& output, std::string_view command, const Status& status,
     fmt::print("{}\n", envelope.dump(2, ' ', false, Json::error_handler_t::replace));
   } else if (!status.ok()) {
     std::fflush(stdout);
-    fmt::print(stderr, "{}\n", printable(status.error().to_string(), '\n'));
+    print_error(printable(status.error().to_string(), '\n'));
   }
   if (std::fflush(stdout) != 0) {
-    fmt::print(stderr, "error[E0102]: standard output could not be written\n");
+    print_error("error[E0102]: standard output could not be written");
     return exit_status(ErrorCode::kWriteFailed);
   }
   return code;

@@ -38,6 +38,9 @@ void add_parity_flags(CLI::App& app, ParityFlags& flags);
 /// A progress bar on stderr when that is a terminal and the command is neither quiet nor JSON; nothing otherwise.
 [[nodiscard]] Progress progress_bar(const Output& output);
 
+/// A line on stderr.
+void print_error(const std::string& text);
+
 /// Names in a model are a stranger's bytes: control characters must not reach the terminal. `keep` is let through.
 [[nodiscard]] std::string printable(const std::string& text, char keep = '\0');
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);

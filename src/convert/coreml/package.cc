@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
+#include "base/temporary.h"
 
 namespace smelt::coreml_format {
 namespace {
@@ -157,14 +158,14 @@ int rename_to_free_name(const fs::path& from, const fs::path& to) {
 
 struct PackageWriter::State {
   fs::path target;
-  fs::path temporary;  ///< "<target>.tmp-XXXXXX", private to its owner; empty when there is nothing to remove
+  Temporary temporary;  ///< a folder that is private to its owner
   IfExists if_exists = IfExists::kFail;
   bool has_weights = false;
   bool has_model = false;
   Status status{};  ///< the first error: a package with a part missing is never named
 
-  // mkdtemp's folder is closed to others whatever the umask. What is made inside it gets ordinary permissions.
-  [[nodiscard]] fs::path root() const { return temporary / "new"; }
+  // The temporary folder is closed to others whatever the umask. What is made inside it gets ordinary permissions.
+  [[nodiscard]] fs::path root() const { return temporary.path() / "new"; }
   [[nodiscard]] fs::path items() const { return root() / "Data" / kAuthor; }
 
   Status make_folders() const {
@@ -202,33 +203,45 @@ struct PackageWriter::State {
   }
 
   Status name_it() {
+    bool keeps_old = false;
+    Status named;
+    {
+      const auto guard = hold_off_interruption();
+      named = name_it(keeps_old);
+    }
+    if (keeps_old) temporary.release();
+    return named;
+  }
+
+  Status name_it(bool& keeps_old) const {
     const int code = rename_to_free_name(root(), target);
     if (code == 0) return {};
     if (code != EEXIST && code != ENOTEMPTY) return write_failed(target, "the output cannot be named", code);
     if (if_exists == IfExists::kFail) return already_there(target);
     if (!is_package(target)) return not_a_package(target);
-    return replace();
+    return replace(keeps_old);
   }
 
-  /// The old package ends up inside the temporary folder, and goes away with it.
-  Status replace() {
+  /// The old package ends up inside the temporary folder, and goes away with it, unless it could not be put back.
+  Status replace(bool& keeps_old) const {
     if (::renameat2(AT_FDCWD, root().c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return {};
     // Not offered by every file system. In two steps, the name is missing for a moment.
-    const fs::path old = temporary / "old";
+    const fs::path old = temporary.path() / "old";
     if (::rename(target.c_str(), old.c_str()) != 0) return write_failed(target, "the old output cannot be moved aside", errno);
     const int code = rename_to_free_name(root(), target);
     if (code == 0) return {};
     Error error = write_failed(target, "the output cannot be named", code);
     if (rename_to_free_name(old, target) == 0) return error;
-    temporary.clear();  // keeps the old package, which could not be put back
+    keeps_old = true;
     return std::move(error).hint(fmt::format("the old output is now {}", old.string()));
   }
-
-  void remove_temporary() {
-    std::error_code ignored;
-    if (!temporary.empty()) fs::remove_all(std::exchange(temporary, {}), ignored);
-  }
 };
+
+void remove_leftovers(const fs::path& target) {
+  smelt::remove_leftovers(target, [&target](const fs::path& left) {
+    if (!is_taken(target)) static_cast<void>(rename_to_free_name(left / "old", target));
+  });
+}
 
 Result<PackageWriter> PackageWriter::create(const fs::path& target, IfExists if_exists) {
   const fs::path path = target.has_filename() ? target : target.parent_path();  // "a.mlpackage/" names the same folder
@@ -237,11 +250,11 @@ Result<PackageWriter> PackageWriter::create(const fs::path& target, IfExists if_
                                                           path.extension().string()))
         .at({.file = target.string()});
   }
+  remove_leftovers(path);
   if (if_exists == IfExists::kFail && is_taken(path)) return already_there(path);
   if (if_exists == IfExists::kReplace && is_taken(path) && !is_package(path)) return not_a_package(path);
-  std::string pattern = path.string() + ".tmp-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) return write_failed(path, "the output cannot be created", errno);
-  PackageWriter writer(State{.target = path, .temporary = pattern, .if_exists = if_exists});
+  SMELT_ASSIGN_OR_RETURN(Temporary temporary, Temporary::folder(path));
+  PackageWriter writer(State{.target = path, .temporary = std::move(temporary), .if_exists = if_exists});
   SMELT_RETURN_IF_ERROR(writer.state_->make_folders());
   return writer;
 }
@@ -249,9 +262,7 @@ Result<PackageWriter> PackageWriter::create(const fs::path& target, IfExists if_
 PackageWriter::PackageWriter(State state) : state_(std::make_unique<State>(std::move(state))) {}
 PackageWriter::PackageWriter(PackageWriter&&) noexcept = default;
 
-PackageWriter::~PackageWriter() {
-  if (state_ != nullptr) state_->remove_temporary();
-}
+PackageWriter::~PackageWriter() = default;
 
 Status PackageWriter::write_weights(std::uint64_t size, const std::function<Status(const SinkAt&)>& fill) {
   SMELT_CHECK(state_ != nullptr && !state_->has_weights);
@@ -268,7 +279,7 @@ Status PackageWriter::write_model(std::span<const std::byte> bytes) {
 }
 
 Status PackageWriter::commit() {
-  SMELT_CHECK(state_ != nullptr && state_->has_model && !state_->temporary.empty());
+  SMELT_CHECK(state_ != nullptr && state_->has_model && !state_->temporary.path().empty());
   State& state = *state_;
   SMELT_RETURN_IF_ERROR(state.status);
   SMELT_RETURN_IF_ERROR(state.finish());
@@ -276,7 +287,7 @@ Status PackageWriter::commit() {
   // The package is there and whole. Should flushing its name fail, a crash may still bring back what was there before.
   const fs::path parent = state.target.parent_path();
   static_cast<void>(flush_folder(parent.empty() ? fs::path(".") : parent).ok());
-  state.remove_temporary();
+  state.temporary.remove();
   return {};
 }
 

@@ -15,7 +15,8 @@
 namespace smelt::coreml_format {
 
 /// A package that appears whole or not at all: built in a folder beside the target, renamed into place by `commit`.
-/// An object that goes away without `commit` leaves nothing behind. Move-only.
+/// An object that goes away without `commit` leaves nothing behind; what a run that was killed left, the next one for the same target
+/// removes. Move-only.
 class PackageWriter {
  public:
   enum class IfExists { kFail, kReplace };
@@ -46,6 +47,9 @@ class PackageWriter {
   explicit PackageWriter(State state);
   std::unique_ptr<State> state_;
 };
+
+/// Removes what runs that were killed left of a package. If one died while it moved the old package aside, that is put back.
+void remove_leftovers(const std::filesystem::path& target);
 
 /// Where the parts of a package on disk are. Every path was resolved and lies inside the package.
 struct PackageFiles {
