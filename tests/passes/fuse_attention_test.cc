@@ -143,6 +143,11 @@ TEST(FuseAttention, NearMisses) {
       {"keys that the heads share", "matmul, softmax, matmul", [](Heads& h) { h.b.output(h.result(h.scores(h.q, h.b.input({1, 1, 5, 4})))); }},
       {"a key that is [*B, E, S]", "matmul, softmax, matmul", [](Heads& h) { h.b.output(h.result(h.b.node(ir::MatMul{}, {h.q, h.b.input({1, 2, 4, 5})}))); }},
       {"a constant key", "matmul, softmax, matmul", [](Heads& h) { h.b.output(h.result(h.scores(h.q, h.b.random({1, 2, 5, 4})))); }},
+      {"a guard against rows without a key", "matmul, softmax, is_nan, where, matmul",
+       [](Heads& h) {
+         const ValueId weights = h.weights(h.scores(h.q, h.k));
+         h.b.output(h.b.node(ir::MatMul{}, {h.b.node(ir::Where{}, {h.b.node(ir::IsNan{}, {weights}), h.b.scalar(0), weights}), h.v}));
+       }},
       {"a transposed query", "matmul, softmax, matmul",
        [](Heads& h) { h.b.output(h.result(h.b.node(ir::MatMul{.transpose_x = true, .transpose_y = true}, {h.b.input({1, 2, 4, 3}), h.k}))); }},
       {"a matrix", "matmul, softmax, matmul",

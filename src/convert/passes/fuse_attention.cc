@@ -18,7 +18,8 @@
 // %y = attention(%q, %k, %v, 0)           ->  %y = attention(%q, %k, %v)
 //
 // The same formula; the scales are multiplied together and rounded to f32, so scores move by a few ulp. A masked-out score becomes
-// score + c for c <= -1e30 instead of c: the same float32 unless the score is over 1e22.
+// score + c for c <= -1e30 instead of c: the same float32 unless the score is over 1e22. Weights that pass where(is_nan(%p), 0, %p) first
+// stay as they are: what a target's own op gives for a query without a key is not known.
 
 namespace smelt::passes {
 namespace {
