@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: corrupt_test.py SMELT SOURCE_DIR [--sanitized] [--only TEXT]
+"""usage: corrupt_test.py SMELT SOURCE_DIR [--limited | --sanitized] [--only TEXT]
 
 Runs every case of fixtures/corrupt/cases.tsv as a user would, each in a folder of its own and within limits on memory and time. It must end with the
 exit status and the code of the table, print nothing but that one error, and leave the folder as it was; where the table says 0, the package that
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-ADDRESSES = 4 << 20  # KiB; not with the address sanitizer, which needs terabytes
+ADDRESSES = 4 << 20  # KiB, with --limited; the address sanitizer needs terabytes
 RESIDENT = 1 << 20  # KiB
 SECONDS = 120  # ends a hang
 
@@ -45,14 +45,14 @@ def read_table(path):
 
 
 class Runner:
-    def __init__(self, smelt, source, is_sanitized, work):
-        self.smelt, self.is_sanitized, self.work = smelt, is_sanitized, work
+    def __init__(self, smelt, source, is_limited, work):
+        self.smelt, self.is_limited, self.work = smelt, is_limited, work
         self.engine = pathlib.Path(os.environ.get("SMELT_ENGINE") or source / ".deps/onnxruntime/libonnxruntime.so")
 
     def run(self, folder, words):
         """Exit status (or what else ended it), stdout and stderr."""
         environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "SMELT_ENGINE": str(self.engine)}
-        limits = "ulimit -c 0" if self.is_sanitized else f"ulimit -c 0; ulimit -v {ADDRESSES}"
+        limits = f"ulimit -c 0; ulimit -v {ADDRESSES}" if self.is_limited else "ulimit -c 0"
         command = ["/bin/sh", "-c", limits + '; exec "$0" "$@"', str(self.smelt), *words]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
@@ -64,7 +64,7 @@ class Runner:
             process.returncode = status = os.waitstatus_to_exitcode(ended[1])
             out.seek(0)
             err.seek(0)
-            if not self.is_sanitized and ended[2].ru_maxrss > RESIDENT:
+            if self.is_limited and ended[2].ru_maxrss > RESIDENT:
                 status = f"{status} and {ended[2].ru_maxrss} KiB of memory"
             return status, out.read().decode(errors="replace"), err.read().decode(errors="replace")
 
@@ -132,7 +132,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("smelt", type=pathlib.Path)
     parser.add_argument("source", type=pathlib.Path)
-    parser.add_argument("--sanitized", action="store_true")
+    parser.add_argument("--limited", action="store_true")
+    parser.add_argument("--sanitized", dest="limited", action="store_false")
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     kept = arguments.source.resolve() / "fixtures/corrupt"
@@ -142,7 +143,7 @@ def main():
         sys.dont_write_bytecode = True
         for group in ("small", "made"):
             subprocess.run([sys.executable, "-B", kept / "make.py", group, work / "cases"], check=True)
-        runner = Runner(arguments.smelt.resolve(), arguments.source.resolve(), arguments.sanitized, work)
+        runner = Runner(arguments.smelt.resolve(), arguments.source.resolve(), arguments.limited, work)
         if not runner.engine.is_file() and "engine" in os.environ.get("SMELT_TESTS_REQUIRE", "").split():
             sys.exit(f"FAIL: this run promises the engine, and there is no {runner.engine}")
         cases = read_table(work / "cases/cases.tsv")

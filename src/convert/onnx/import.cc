@@ -310,17 +310,13 @@ class Importer {
       if (!names.insert(info.name).second) return error(ErrorCode::kMalformedInput, fmt::format("two outputs are named \"{}\"", info.name));
       SMELT_ASSIGN_OR_RETURN(const ir::ValueId id, value(info.name));
       SMELT_CHECK(id.valid());
-      if (result_.graph.is_input(id) && result_.graph.value(id).name == info.name) {
-        return error(ErrorCode::kUnsupported, fmt::format("\"{}\" is an input and an output, which need two names in a package", info.name))
-            .hint("put an Identity between them");
-      }
       result_.graph.add_output(info.name, id);
     }
     if (names.empty()) return error(ErrorCode::kMalformedInput, "the graph has no outputs");
     return {};
   }
 
-  static constexpr std::uint64_t kMostRepeated = std::uint64_t{1} << 30;
+  static constexpr std::uint64_t kMostRepeated = std::uint64_t{4} << 30;
 
   struct Unsupported {
     std::uint64_t count = 0;

@@ -254,10 +254,14 @@ TEST_F(ImportModel, FoldingKeepsToItsBudget) {
 }
 
 TEST_F(ImportModel, ASmallFileDoesNotFillTheMemory) {
-  ModelBuilder huge(13);
-  huge.initializer("shape", i64_tensor({1}, Ints{std::int64_t{1} << 40})).node("ConstantOfShape", {"shape"}, {"y"}).node("Neg", {"y"}, {"z"}).output("z");
-  const Result<ImportResult> lazy = import(huge);  // neither the constant nor its negation is ever in memory
+  const auto repeated = [this](std::int64_t elements) {
+    ModelBuilder huge(13);
+    huge.initializer("shape", i64_tensor({1}, Ints{elements})).node("ConstantOfShape", {"shape"}, {"y"}).node("Neg", {"y"}, {"z"}).output("z");
+    return import(huge);
+  };
+  const Result<ImportResult> lazy = repeated(std::int64_t{1} << 29);  // neither the constant nor its negation is ever in memory
   ASSERT_TRUE(lazy.ok()) << lazy.error().to_string();
+  EXPECT_EQ(repeated(std::int64_t{1} << 40).error().code(), ErrorCode::kLimitReached);  // nor may it fill the disk
   EXPECT_EQ(lazy->graph.topological_order().size(), 1U);
   ModelBuilder doubling(13);  // 2^40 elements from 16
   doubling.initializer("c0", f32_tensor({16}, std::vector<float>(16, 1.0F)));
