@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "convert/passes/channel_affine.h"
 #include "convert/passes/match.h"
 #include "convert/passes/passes.h"
 #include "convert/passes/scaled_rows.h"
@@ -28,31 +28,13 @@ using ir::NodeId;
 using ir::Rewrite;
 using ir::ValueId;
 
-/// y = scale * conv + shift, for each output channel.
-struct Affine {
-  std::vector<double> scale, shift;
-};
-
-/// A convolution that can take a factor: f32, weights and bias constant, the result seen by nobody else.
-const Node* foldable_conv(const Graph& graph, ValueId id) {
-  const Node* conv = produced_by<ir::Conv>(graph, id);
-  if (conv == nullptr || !is_single_use(graph, id) || graph.value(id).type.dtype != DType::kF32) return nullptr;
-  if (constant_of(graph, conv->inputs[1]) == nullptr) return nullptr;
-  const bool has_bias = conv->inputs.size() > 2 && conv->inputs[2].valid();
-  return has_bias && constant_of(graph, conv->inputs[2]) == nullptr ? nullptr : conv;
-}
-
 std::size_t channel_count(const Graph& graph, const Node& conv) {
   return static_cast<std::size_t>(constant_of(graph, conv.inputs[1])->shape[0]);
 }
 
-bool is_finite(const std::vector<double>& values) {
-  return std::ranges::all_of(values, [](double value) { return std::isfinite(value); });
-}
-
 /// The convolution that also does what followed it.
-Result<Rewrite> fold_into_conv(const Graph& graph, const Node& root, const Node& conv, const Affine& affine) {
-  if (!is_finite(affine.scale) || !is_finite(affine.shift)) return Rewrite{NoMatch{"a factor is not finite"}};
+Result<Rewrite> fold_into_conv(const Graph& graph, const Node& root, const Node& conv, const ChannelAffine& affine) {
+  if (!is_finite(affine)) return Rewrite{NoMatch{"a factor is not finite"}};
   const Constant& w = *constant_of(graph, conv.inputs[1]);
   const bool has_bias = conv.inputs.size() > 2 && conv.inputs[2].valid();
   std::vector<double> bias(affine.scale.size(), 0.0);
@@ -79,40 +61,13 @@ Result<Rewrite> fold_batch_norm(const Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   const Node* conv = foldable_conv(graph, root.inputs[0]);
   if (conv == nullptr) return Rewrite{NoMatch{"no foldable convolution before"}};
-  std::vector<std::vector<double>> parameters;  // gamma, beta, mean, variance
-  for (std::size_t k = 1; k < 5; ++k) {
-    const Constant* constant = constant_of(graph, root.inputs[k]);
-    if (constant == nullptr) return Rewrite{NoMatch{"statistics are not constant"}};
-    SMELT_ASSIGN_OR_RETURN(std::vector<double> values, load_doubles(*constant));
-    parameters.push_back(std::move(values));
-  }
-  const auto epsilon = static_cast<double>(root.op.as<ir::BatchNorm>()->epsilon);
-  Affine affine;
-  for (std::size_t c = 0; c < channel_count(graph, *conv); ++c) {
-    affine.scale.push_back(parameters[0][c] / std::sqrt(parameters[3][c] + epsilon));
-    affine.shift.push_back(parameters[1][c] - parameters[2][c] * affine.scale[c]);
-  }
-  return fold_into_conv(graph, root, *conv, affine);
-}
-
-/// A constant that broadcasts along channels only, axis 1 of `rank`, as one value for each of `channels`.
-Result<std::optional<std::vector<double>>> per_channel(const Graph& graph, ValueId id, std::size_t rank, std::size_t channels) {
-  const Constant* constant = constant_of(graph, id);
-  std::optional<std::vector<double>> values;
-  if (constant == nullptr || constant->shape.size() > rank) return values;
-  const std::vector<std::int64_t>& shape = constant->shape;
-  for (std::size_t k = 0; k < shape.size(); ++k) {
-    const bool is_channel_axis = k + rank - shape.size() == 1;
-    if (shape[k] != 1 && !(is_channel_axis && shape[k] == static_cast<std::int64_t>(channels))) return values;
-  }
-  SMELT_ASSIGN_OR_RETURN(values, load_doubles(*constant));
-  if (values->size() == 1) values->resize(channels, (*values)[0]);
-  return values;
+  SMELT_ASSIGN_OR_RETURN(const std::optional<ChannelAffine> affine, batch_norm_affine(graph, root));
+  return affine ? fold_into_conv(graph, root, *conv, *affine) : Rewrite{NoMatch{"statistics are not constant"}};
 }
 
 /// Folds `root`, one operand of which is a convolution and the other a constant. Operand 0 is the convolution, or either may be.
 template <bool IsCommutative>
-Result<Rewrite> fold_binary(const Graph& graph, const Node& root, Affine (*affine_of)(const std::vector<double>&)) {
+Result<Rewrite> fold_binary(const Graph& graph, const Node& root, ChannelAffine (*affine_of)(const std::vector<double>&)) {
   for (const std::size_t k : {0U, 1U}) {
     if (k == 1 && !IsCommutative) break;
     const Node* conv = foldable_conv(graph, root.inputs[k]);
@@ -122,19 +77,6 @@ Result<Rewrite> fold_binary(const Graph& graph, const Node& root, Affine (*affin
     if (values) return fold_into_conv(graph, root, *conv, affine_of(*values));
   }
   return Rewrite{NoMatch{"no foldable convolution and constant"}};
-}
-
-Affine scaled_by(const std::vector<double>& values) { return {.scale = values, .shift = std::vector<double>(values.size(), 0.0)}; }
-Affine shifted_by(const std::vector<double>& values) { return {.scale = std::vector<double>(values.size(), 1.0), .shift = values}; }
-Affine divided_by(const std::vector<double>& values) {
-  Affine affine = scaled_by(values);
-  for (double& scale : affine.scale) scale = 1.0 / scale;
-  return affine;
-}
-Affine lowered_by(const std::vector<double>& values) {
-  Affine affine = shifted_by(values);
-  for (double& shift : affine.shift) shift = -shift;
-  return affine;
 }
 
 Result<Rewrite> fold_mul(const Graph& graph, NodeId id) { return fold_binary<true>(graph, graph.node(id), scaled_by); }

@@ -38,7 +38,7 @@ std::vector<ir::Rule> all_rules() {
   std::vector<ir::Rule> rules;
   for (const auto& family : {cleanup_rules(), identity_operand_rules(), constant_logic_rules(), drop_expand_rules(),
                              fuse_layer_norm_rules(), fuse_gelu_rules(), fuse_activation_rules(), fuse_conv_rules(),
-                             fuse_linear_rules(), fuse_attention_rules(), fuse_pad_rules()}) {
+                             fuse_linear_rules(), fuse_attention_rules(), fuse_pad_rules(), merge_branches_rules()}) {
     rules.insert(rules.end(), family.begin(), family.end());
   }
   return rules;

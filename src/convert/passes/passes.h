@@ -25,6 +25,7 @@ namespace smelt::passes {
 [[nodiscard]] std::vector<ir::Rule> constant_logic_rules();
 [[nodiscard]] std::vector<ir::Rule> drop_expand_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_conv_rules();
+[[nodiscard]] std::vector<ir::Rule> merge_branches_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_pad_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_linear_rules();
 [[nodiscard]] std::vector<ir::Rule> fuse_attention_rules();
