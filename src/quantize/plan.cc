@@ -36,6 +36,12 @@ bool is_grouped_transposed(const ir::Graph& graph, const ir::Use& use) {
   return op != nullptr && op->groups != 1;
 }
 
+/// A weight [D, rows, *]: its rows are rearranged when it is written, so it stays float.
+bool is_recurrent(const ir::Graph& graph, const ir::Use& use) {
+  const ir::OpKind kind = graph.node(use.node).op.kind();
+  return (kind == ir::OpKind::kLstm || kind == ir::OpKind::kGru) && (use.operand == 1 || use.operand == 2);
+}
+
 std::uint64_t size_of(const Constant& weight, const Threshold& threshold) {
   return threshold.is_bytes ? byte_count(weight) : element_count(weight);
 }
@@ -46,21 +52,24 @@ Result<std::optional<Decision>> decide(const ir::Graph& graph, ir::ValueId id, c
   const ir::Value& value = graph.value(id);
   if (value.constant == nullptr || value.constant->dtype != DType::kF32 || value.constant->shape.size() < 2) return Maybe();
   std::optional<std::int64_t> axis;
-  bool axes_agree = true, is_only_weight = true, is_grouped = false;
+  bool axes_agree = true, is_only_weight = true, is_grouped = false, is_rnn = false;
   for (const ir::Use& use : value.uses) {
     const std::optional<std::int64_t> seen = channel_axis(graph, use);
     is_only_weight = is_only_weight && seen.has_value();
     axes_agree = axes_agree && (!axis || !seen || *axis == *seen);
     if (seen) axis = seen;
     is_grouped = is_grouped || is_grouped_transposed(graph, use);
+    is_rnn = is_rnn || is_recurrent(graph, use);
   }
-  if (!axis) return Maybe();
-  Decision decision{.weight = id, .name = value.name, .elements = element_count(*value.constant), .is_quantized = false, .axis = *axis,
+  if (!axis && !is_rnn) return Maybe();
+  Decision decision{.weight = id, .name = value.name, .elements = element_count(*value.constant), .is_quantized = false, .axis = axis.value_or(0),
                     .scales = {}, .reason = {}};
   if (size_of(*value.constant, policy.threshold) <= policy.threshold.amount) {
     decision.reason = fmt::format("not above the threshold of {}", threshold_text(policy.threshold));
   } else if (graph.is_output(id)) {
     decision.reason = "an output of the model";
+  } else if (is_rnn) {
+    decision.reason = "a weight of lstm or gru";
   } else if (!axes_agree || !is_only_weight) {
     decision.reason = "used in two ways";
   } else if (is_grouped) {

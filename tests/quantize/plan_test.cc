@@ -316,5 +316,18 @@ TEST(PlanTransposedConvolution, ChannelsAreOnAxisOneAndGroupsStay) {
   }
 }
 
+TEST(Plan, WeightsOfLstmAndGruStayAndAreNamed) {
+  Source s;
+  const ValueId x = s.input({3, 1, 4});
+  s.output(s.node(ir::Lstm{.hidden_size = 2}, {x, s.weight("w", {1, 8, 4}), s.weight("r", {1, 8, 2}), s.weight("b", {1, 16})}));
+  s.output(s.node(ir::Gru{.hidden_size = 2}, {x, s.weight("v", {1, 6, 4}), s.weight("small", {1, 6, 2})}));
+  s.linear(s.weight("other", {8, 8}));
+  const Plan plan = planned(s, policy(12));
+  ASSERT_EQ(plan.decisions.size(), 5U);  // a bias is no weight
+  for (const std::size_t k : {0U, 1U, 2U}) EXPECT_EQ(plan.decisions[k].reason, "a weight of lstm or gru");
+  EXPECT_EQ(plan.decisions[3].reason, "not above the threshold of 12 elements");
+  EXPECT_TRUE(plan.decisions[4].is_quantized);
+}
+
 }  // namespace
 }  // namespace smelt::quantize
