@@ -161,14 +161,15 @@ class Transposed2d final : public ByteSource {
 };
 
 /// Without branches, for the vectorizer.
-std::uint16_t f16_of_weight(float value, bool keeps_nonzero) {
+std::uint16_t f16_of_weight(float value, const F16Cast& options) {
   constexpr std::uint32_t kSentinelBits = std::bit_cast<std::uint32_t>(kMaskSentinel), kInfinityBits = 0x7f800000U;
   constexpr std::uint32_t kMaskBound = 0x78e2;  // 40000
   const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(value) & 0x7fffffffU;
   std::uint32_t bits = f16_bits(value);
-  bits = magnitude >= kSentinelBits && magnitude < kInfinityBits ? (bits & 0x8000U) | kMaskBound : bits;
+  const std::uint32_t end = options.bounds_infinity ? kInfinityBits + 1 : kInfinityBits;
+  bits = magnitude >= kSentinelBits && magnitude < end ? (bits & 0x8000U) | kMaskBound : bits;
   const bool vanished = (bits & 0x7fffU) == 0 && magnitude != 0;
-  return static_cast<std::uint16_t>(keeps_nonzero && vanished ? bits | 1U : bits);
+  return static_cast<std::uint16_t>(options.keeps_nonzero && vanished ? bits | 1U : bits);
 }
 
 /// Calls f(scale, run) for each run of elements that have one scale; `position` is that of the first element in [outer, scales, inner].
@@ -208,10 +209,10 @@ Result<BytesRef> splat_bytes(std::vector<std::byte> pattern, std::uint64_t count
   return BytesRef(std::make_shared<const SplatBytes>(std::move(pattern), count));
 }
 
-Result<BytesRef> cast_f32_to_f16(BytesRef source, bool keeps_nonzero) {
+Result<BytesRef> cast_f32_to_f16(BytesRef source, const F16Cast& options) {
   return map_elements<float, std::uint16_t>(
-      std::move(source), [keeps_nonzero](std::span<const float> in, std::uint64_t, std::span<std::uint16_t> out) {
-        for (std::size_t i = 0; i < in.size(); ++i) out[i] = f16_of_weight(in[i], keeps_nonzero);
+      std::move(source), [options](std::span<const float> in, std::uint64_t, std::span<std::uint16_t> out) {
+        for (std::size_t i = 0; i < in.size(); ++i) out[i] = f16_of_weight(in[i], options);
       });
 }
 

@@ -41,10 +41,14 @@ using BytesRef = std::shared_ptr<const ByteSource>;
 /// From here on a finite float32 means "minus infinity" in a mask, whatever its exact value.
 inline constexpr float kMaskSentinel = 1e38F;
 
-/// f32 elements as f16, rounded as `f16_bits` does, but a finite value of kMaskSentinel or more in magnitude becomes +-40000, and,
-/// if `keeps_nonzero`, one that would round to 0 becomes +-2^-24. Whether any other value may be out of range is the caller's to
-/// check. `kInvalidArgument` when `source` is null or not whole elements.
-[[nodiscard]] Result<BytesRef> cast_f32_to_f16(BytesRef source, bool keeps_nonzero = false);
+struct F16Cast {
+  bool keeps_nonzero = false;    ///< what would round to 0 becomes +-2^-24
+  bool bounds_infinity = false;  ///< an infinity becomes +-40000, as the sentinel does
+};
+
+/// f32 elements as f16, rounded as `f16_bits` does, but a finite value of kMaskSentinel or more in magnitude becomes +-40000. Whether
+/// any other value may be out of range is the caller's to check. `kInvalidArgument` when `source` is null or not whole elements.
+[[nodiscard]] Result<BytesRef> cast_f32_to_f16(BytesRef source, const F16Cast& options = {});
 
 /// f16 elements as f32, exact.
 [[nodiscard]] Result<BytesRef> cast_f16_to_f32(BytesRef source);

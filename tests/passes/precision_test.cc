@@ -1,5 +1,6 @@
 #include "convert/passes/precision.h"
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -135,6 +136,42 @@ TEST(Precision, AMaskIsBoundedAndNoted) {
                               "constant \"mask\" holds values of 1e38 or more, a mask's minus infinity: they are bounded to 40000 in float16"}));
   EXPECT_EQ(result.f32_nodes, 0U);
   EXPECT_EQ(constant_of(result.graph, ir::OpKind::kAdd, 1), (std::vector<double>{0, -40000, -40000, 40000, -std::numeric_limits<double>::infinity()}));
+}
+
+TEST(Precision, TheMinusInfinityOfASoftmaxIsBounded) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Source s;
+  const ValueId mask = s.node(ir::Where{}, {s.input({4}, DType::kBool), s.constant("zero", {0}), s.constant("hidden", {-kInfinity})});
+  const ValueId scores = s.node(ir::Add{}, {s.input({4}), s.node(ir::Reshape{.shape = {4}}, {mask})});
+  s.output(s.node(ir::Softmax{.axis = 0}, {scores}));
+  const PrecisionResult result = s.halved();
+  EXPECT_EQ(result.notes, (std::vector<std::string>{"constant \"hidden\" holds the minus infinity of a mask: it is -40000 in float16; a softmax that "
+                                                    "is masked throughout has shares, where float32 has NaN"}));
+  EXPECT_EQ(constant_of(result.graph, ir::OpKind::kWhere, 2), (std::vector<double>{-40000}));
+}
+
+TEST(Precision, TheMinusInfinityOfAnAttentionIsBounded) {
+  Source s;
+  const ValueId mask = s.node(ir::Where{}, {s.input({2, 3}, DType::kBool), s.constant("zero", {0}), s.constant("hidden", {-std::numeric_limits<float>::infinity()})});
+  s.output(s.node(ir::Attention{}, {s.input({1, 2, 4}), s.input({1, 3, 4}), s.input({1, 3, 4}), mask}));
+  EXPECT_EQ(constant_of(s.halved().graph, ir::OpKind::kWhere, 2), (std::vector<double>{-40000}));
+}
+
+TEST(Precision, AnInfinityThatReachesMoreThanASoftmaxStays) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto where = [](Source& s, float value) { return s.node(ir::Where{}, {s.input({4}, DType::kBool), s.constant("zero", {0}), s.constant("c", {value})}); };
+  Source given_out, multiplied, positive, condition;
+  const ValueId mask = where(given_out, -kInfinity);
+  given_out.output(given_out.node(ir::Softmax{.axis = 0}, {mask}));
+  given_out.output(mask);
+  multiplied.output(multiplied.node(ir::Softmax{.axis = 0}, {multiplied.node(ir::Mul{}, {where(multiplied, -kInfinity), multiplied.input({4})})}));
+  positive.output(positive.node(ir::Softmax{.axis = 0}, {where(positive, kInfinity)}));
+  condition.output(condition.node(ir::Softmax{.axis = 0}, {condition.node(ir::Relu{}, {where(condition, -kInfinity)})}));
+  for (Source* source : {&given_out, &multiplied, &positive, &condition}) {
+    const PrecisionResult result = source->halved();
+    EXPECT_TRUE(result.notes.empty());
+    EXPECT_TRUE(std::isinf(constant_of(result.graph, ir::OpKind::kWhere, 2)[0]));
+  }
 }
 
 TEST(Precision, AConstantOutOfRangeKeepsItsOpFloat32) {

@@ -132,7 +132,9 @@ TEST(ByteSource, CastBoundsMasksAndKeepsSmallValuesOnRequest) {
   const Bytes input = of_floats({-3.4e38F, 1e38F, -std::numeric_limits<float>::infinity(), 1e-10F, -1e-10F, 0.0F});
   // -40000 is 0xF8E2, 40000 is 0x78E2.
   EXPECT_EQ(collect(*cast_f32_to_f16(owned_bytes(input)).value(), 0).value(), make({0xE2, 0xF8, 0xE2, 0x78, 0, 0xFC, 0, 0, 0, 0x80, 0, 0}));
-  EXPECT_EQ(collect(*cast_f32_to_f16(owned_bytes(input), true).value(), 0).value(), make({0xE2, 0xF8, 0xE2, 0x78, 0, 0xFC, 1, 0, 1, 0x80, 0, 0}));
+  EXPECT_EQ(collect(*cast_f32_to_f16(owned_bytes(input), {.keeps_nonzero = true}).value(), 0).value(), make({0xE2, 0xF8, 0xE2, 0x78, 0, 0xFC, 1, 0, 1, 0x80, 0, 0}));
+  EXPECT_EQ(collect(*cast_f32_to_f16(owned_bytes(input), {.bounds_infinity = true}).value(), 0).value(),
+            make({0xE2, 0xF8, 0xE2, 0x78, 0xE2, 0xF8, 0, 0, 0, 0x80, 0, 0}));
 }
 
 TEST(ByteSource, CastBackIsExact) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -18,19 +19,62 @@ namespace {
 struct Range {
   bool has_sentinel = false;  ///< finite values of kMaskSentinel or more
   bool overflows = false;     ///< other finite values that would become infinite
+  bool has_infinity = false;  ///< minus infinity, and no other
 };
 
 Result<Range> range_of(const Constant& constant) {
   Range range;
+  bool has_positive = false;
   std::vector<std::byte> scratch(std::size_t{64} << 10);
   SMELT_RETURN_IF_ERROR(stream_elements<float>(*constant.bytes, scratch, [&](std::span<const float> elements) {
     for (const float element : elements) {
+      if (std::isinf(element)) (element < 0 ? range.has_infinity : has_positive) = true;
       if (!std::isfinite(element) || fits_f16(element)) continue;
       (std::fabs(element) >= kMaskSentinel ? range.has_sentinel : range.overflows) = true;
     }
     return Status();
   }));
+  range.has_infinity = range.has_infinity && !has_positive;
   return range;
+}
+
+/// Whether an operand's minus infinity is still the smallest there is in the result: sums, choices and changes of shape.
+bool passes_a_mask_on(const ir::Node& node, std::uint32_t operand) {
+  switch (node.op.kind()) {
+    case ir::OpKind::kWhere: return operand != 0;
+    case ir::OpKind::kSub:
+    case ir::OpKind::kGather: return operand == 0;
+    case ir::OpKind::kIdentity:
+    case ir::OpKind::kAdd:
+    case ir::OpKind::kMin:
+    case ir::OpKind::kReshape:
+    case ir::OpKind::kTranspose:
+    case ir::OpKind::kSqueeze:
+    case ir::OpKind::kExpandDims:
+    case ir::OpKind::kExpand:
+    case ir::OpKind::kConcat:
+    case ir::OpKind::kSlice: return true;
+    default: return false;
+  }
+}
+
+/// Whether every way from a value ends in a softmax, so that minus infinity there means "no share" and nothing else.
+bool only_masks_softmax(const ir::Graph& graph, ir::ValueId id) {
+  std::set<ir::ValueId> seen = {id};
+  std::vector<ir::ValueId> waiting = {id};
+  while (!waiting.empty()) {
+    const ir::ValueId value = waiting.back();
+    waiting.pop_back();
+    if (graph.is_output(value)) return false;
+    for (const ir::Use& use : graph.value(value).uses) {
+      const ir::Node& node = graph.node(use.node);
+      const bool is_attention_mask = node.op.kind() == ir::OpKind::kAttention && use.operand == 3;
+      if (is_attention_mask || node.op.kind() == ir::OpKind::kSoftmax) continue;
+      if (!passes_a_mask_on(node, use.operand)) return false;
+      if (seen.insert(node.outputs[0]).second) waiting.push_back(node.outputs[0]);
+    }
+  }
+  return true;
 }
 
 float rounded(float value) { return f16_value(f16_bits(value)); }
@@ -87,7 +131,11 @@ class F16Builder {
       if (found.has_sentinel) {
         result_.notes.push_back(fmt::format("constant \"{}\" holds values of 1e38 or more, a mask's minus infinity: they are bounded to 40000 in float16", source.name));
       }
-      SMELT_ASSIGN_OR_RETURN(BytesRef bytes, cast_f32_to_f16(source.constant->bytes, element_count(*source.constant) < 400));
+      const bool is_mask = found.has_infinity && only_masks_softmax(from_, id);
+      if (is_mask) {
+        result_.notes.push_back(fmt::format("constant \"{}\" holds the minus infinity of a mask: it is -40000 in float16; a softmax that is masked throughout has shares, where float32 has NaN", source.name));
+      }
+      SMELT_ASSIGN_OR_RETURN(BytesRef bytes, cast_f32_to_f16(source.constant->bytes, {.keeps_nonzero = element_count(*source.constant) < 400, .bounds_infinity = is_mask}));
       return to().add_constant(source.name, std::make_shared<const Constant>(Constant{.dtype = dtype, .shape = source.constant->shape, .bytes = std::move(bytes)}));
     }
     const ir::ValueId mapped = map_.at(id);

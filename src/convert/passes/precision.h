@@ -18,7 +18,7 @@ struct PrecisionResult {
 /// Rebuilds a float32 graph so that it computes in float16; inputs and outputs keep their dtypes, with casts behind and before them.
 ///
 /// - Constants round half to even. A finite value of 1e38 or more in magnitude stands for "minus infinity" in a mask: it becomes
-///   +-40000, which leaves room for a sum, and is noted. In a constant of fewer than 400 elements, what would round to 0 becomes +-2^-24.
+///   +-40000, which leaves room for a sum, and is noted; so does minus infinity where it can reach nothing but softmaxes. In a constant of fewer than 400 elements, what would round to 0 becomes +-2^-24.
 /// - An op with a constant operand that has any other finite value outside float16's range stays float32, noted.
 /// - An epsilon that float16 changes by more than 1 % is noted.
 /// Values computed at run time are not looked at here: parity shows them.
