@@ -2,7 +2,8 @@
 # The one entry to smelt's source tree: sets up, builds, tests and demonstrates. Every command does the set-up it needs.
 #
 #   ./smelt.sh demo     build, then convert, quantize and validate the bundled models, with a verdict table
-#   ./smelt.sh test     build, then run the project's tests (warnings are errors)
+#   ./smelt.sh test     build, then run the project's tests (warnings are errors); with --all also every model of a corpus
+#                       beside the checkout, the full-size ones too (half an hour, 4 GB of disk)
 #   ./smelt.sh setup    install what the build needs, and stop
 #   ./smelt.sh build    build build/release/bin/smelt
 #   ./smelt.sh bench    measure speed and memory, conversion against cp and sha256sum, and print the tables
@@ -164,6 +165,15 @@ run_tests() {
   ctest --test-dir "build/$1" -j2 --output-on-failure --no-tests=error
 }
 
+# Every model of the corpus that is to convert, the full-size architectures among them.
+convert_corpus() {
+  local corpus=../shared/corpus python
+  [ -d "$corpus/trained" ] || die "test --all: no corpus at $corpus"
+  python=$(tests/oracle/environment.sh) || die "test --all: the Python environment that fills the architectures cannot be installed"
+  tests/corpus/convert_all.sh build/release/bin/smelt "$corpus"
+  tests/corpus/convert_full_size.sh build/release/bin/smelt "$corpus" "$python"
+}
+
 # Each bundled model in fp32, fp16 and int8 at two targets, read back and measured on its evaluation set.
 demo() {
   local smelt=build/release/bin/smelt out=out/demo model folder target name shape
@@ -185,9 +195,15 @@ demo() {
 case "${1:-help}" in
   setup) setup ;;
   build) setup; build release ;;
-  test) setup; build dev; run_tests dev ;;
+  test)
+    [ "${2:---all}" = --all ] || die "test: \"$2\" is not --all"
+    setup
+    build dev
+    run_tests dev
+    if [ "${2:-}" = --all ]; then build release; convert_corpus; fi
+    ;;
   asan) setup; build asan; run_tests asan ;;
   bench) setup; build release; shift; python3 bench/run.py build/release/bin/smelt "$@" ;;
   demo) setup; build release; demo ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac

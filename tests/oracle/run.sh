@@ -8,19 +8,9 @@ if [ ! -d "$2/oracle" ] || [ ! -d "$2/corpus/trained" ]; then
   exit 0
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-venv=.deps/oracle
-if [ ! -f "$venv/ready" ]; then
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  installed=no
-  for _ in 1 2 3; do
-    if "$venv/bin/pip" install -q -r tests/oracle/requirements.txt; then installed=yes; break; fi
-  done
-  if [ "$installed" = no ]; then
-    echo "oracles: skipped, coremltools cannot be installed here"
-    exit 0
-  fi
-  touch "$venv/ready"
+if ! python=$(tests/oracle/environment.sh); then
+  echo "oracles: skipped, coremltools cannot be installed here"
+  exit 0
 fi
-"$venv/bin/python" tests/oracle/check_kept.py "$kept" "$2/oracle"
-exec "$venv/bin/python" tests/oracle/check_packages.py "$smelt" "$2/corpus" "$2/oracle"
+"$python" tests/oracle/check_kept.py "$kept" "$2/oracle"
+exec "$python" tests/oracle/check_packages.py "$smelt" "$2/corpus" "$2/oracle"
