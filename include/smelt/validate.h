@@ -46,6 +46,15 @@ struct GateOutcome {
   bool passed = false;
 };
 
+/// Where on the way to the first output that failed a gate the difference arises, on that output's worst sample. docs/parity.md.
+struct WorstOperation {
+  std::string output;                    ///< the one that failed
+  std::uint64_t sample = 0;
+  std::string op, value;                 ///< "conv", and its result as the baseline names it
+  std::optional<double> sqnr_db;         ///< of the result; absent when it is NaN or infinite where the baseline is not
+  std::optional<double> inputs_sqnr_db;  ///< the least of what it reads; absent when all of that is exact
+};
+
 struct ParityReport {
   std::string baseline;       ///< file name
   std::string engine_version;
@@ -57,6 +66,7 @@ struct ParityReport {
   std::vector<GateOutcome> gates;
   std::optional<double> baseline_accuracy, variant_accuracy;  ///< share of right classes
   bool passed = false;
+  std::optional<WorstOperation> worst_op;  ///< when a gate failed and the values inside could be compared
   double seconds = 0;
 };
 
@@ -80,5 +90,7 @@ struct ValidateReport {
                                                                   const std::vector<std::string>& variants, const ValidateOptions& options);
 
 [[nodiscard]] std::string to_json(const ParityReport& report);
+/// One line: "conv "/conv1/Conv_output_0", SQNR 31.2 dB from 60.1 dB, for "logits" of sample 3".
+[[nodiscard]] std::string to_text(const WorstOperation& worst);
 
 }  // namespace smelt

@@ -183,6 +183,7 @@ Result<manifest::Entry> make_entry(const Job& job, const Variant& variant, const
   entry.parity_reason = no_parity;
   if (report.parity) {
     entry.parity = api::recorded(*report.parity);
+    if (report.parity->worst_op) entry.notes.push_back("a gate failed; worst op: " + to_text(*report.parity->worst_op));
     entry.engine_version = report.parity->engine_version;
     double l_inf = 0, rmse = 0;
     for (const OutputParity& output : report.parity->outputs) {

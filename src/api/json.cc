@@ -10,6 +10,12 @@ using Json = nlohmann::ordered_json;
 
 Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
+Json as_json(const std::optional<WorstOperation>& worst) {
+  if (!worst) return nullptr;
+  return {{"output", worst->output}, {"sample", worst->sample}, {"op", worst->op}, {"value", worst->value},
+          {"sqnr_db", optional_number(worst->sqnr_db)}, {"inputs_sqnr_db", optional_number(worst->inputs_sqnr_db)}};
+}
+
 Json as_json(const ParityReport& report) {
   Json outputs = Json::array(), gates = Json::array();
   for (const OutputParity& o : report.outputs) {
@@ -23,7 +29,7 @@ Json as_json(const ParityReport& report) {
   return {{"baseline", report.baseline}, {"engine", {{"name", "onnxruntime"}, {"version", report.engine_version}}}, {"method", report.method},
           {"data", report.data}, {"dataset_sha256", report.dataset_sha256}, {"seed", report.seed}, {"samples", report.samples}, {"outputs", outputs},
           {"gates", gates}, {"baseline_accuracy", optional_number(report.baseline_accuracy)}, {"variant_accuracy", optional_number(report.variant_accuracy)},
-          {"verdict", report.passed ? "pass" : "fail"}, {"seconds", report.seconds}};
+          {"verdict", report.passed ? "pass" : "fail"}, {"worst_op", as_json(report.worst_op)}, {"seconds", report.seconds}};
 }
 
 std::string text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }

@@ -10,6 +10,17 @@
 #include "validate/npy.h"
 #include "validate/parity.h"
 #include "validate/roles.h"
+#include "validate/worst_op.h"
+
+namespace smelt {
+
+std::string to_text(const WorstOperation& worst) {
+  const std::string own = worst.sqnr_db ? fmt::format("SQNR {:.1f} dB", *worst.sqnr_db) : std::string("NaN or infinite");
+  const std::string before = worst.inputs_sqnr_db ? fmt::format("{:.1f} dB", *worst.inputs_sqnr_db) : std::string("exact inputs");
+  return fmt::format("{} \"{}\", {} from {}, for \"{}\" of sample {}", worst.op, worst.value, own, before, worst.output, worst.sample);
+}
+
+}  // namespace smelt
 
 namespace smelt::api {
 namespace {
@@ -38,6 +49,8 @@ parity::SampleObserver saver(const std::filesystem::path& folder, const std::vec
   };
 }
 
+std::filesystem::path scratch_of(const ParityOptions& options) { return options.scratch.empty() ? std::filesystem::path(".") : options.scratch; }
+
 struct Comparison {
   const engine::Engine& engine;
   parity::RunnableModel& baseline;
@@ -48,7 +61,28 @@ struct Comparison {
   std::map<std::string, std::string> names;
 };
 
-Result<ParityReport> compared(Comparison comparison, const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
+/// The first output that failed a gate, and its worst sample.
+struct Failure {
+  std::string output;
+  std::uint64_t sample = 0;
+};
+
+std::optional<Failure> first_failure(const parity::ParityResult& result) {
+  for (const parity::GateResult& gate : result.gates) {
+    if (gate.passed) continue;
+    for (const parity::OutputMetrics& output : result.outputs) {
+      if (output.name == gate.output) return Failure{.output = output.name, .sample = output.l_inf_sample};
+    }
+  }
+  return std::nullopt;
+}
+
+struct Compared {
+  ParityReport report;
+  std::optional<Failure> failure;
+};
+
+Result<Compared> compared(Comparison comparison, const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
   const std::int64_t start = now_nanoseconds();
   parity::SampleProgress on_sample;
   if (progress) on_sample = [&](std::uint64_t done, std::uint64_t total) { progress("validate", done, total); };
@@ -58,7 +92,7 @@ Result<ParityReport> compared(Comparison comparison, const std::vector<parity::G
   ParityReport report{.baseline = std::move(comparison.baseline_name), .engine_version = comparison.engine.version(), .method = comparison.samples.source->method(),
                       .data = options.data.filename().string(), .dataset_sha256 = comparison.samples.sha256, .seed = options.data.empty() ? options.seed : 0,
                       .samples = result.samples, .outputs = {}, .gates = {}, .baseline_accuracy = result.baseline_accuracy,
-                      .variant_accuracy = result.variant_accuracy, .passed = result.passed, .seconds = 0};
+                      .variant_accuracy = result.variant_accuracy, .passed = result.passed, .worst_op = {}, .seconds = 0};
   for (const parity::OutputMetrics& m : result.outputs) {
     report.outputs.push_back({.name = m.name, .l_inf = m.l_inf, .rmse = m.rmse, .peak = m.peak, .cosine = m.cosine, .sqnr_db = m.sqnr_db,
                               .top1_agreement = m.top1_agreement, .top5_agreement = m.top5_agreement, .nan_count = m.nan_count, .inf_count = m.inf_count});
@@ -67,7 +101,23 @@ Result<ParityReport> compared(Comparison comparison, const std::vector<parity::G
     report.gates.push_back({.output = g.output, .metric = parity::metric_name(g.metric), .value = g.value, .scale = g.scale, .limit = g.limit, .passed = g.passed});
   }
   report.seconds = seconds_since(start);
-  return report;
+  return Compared{.report = std::move(report), .failure = first_failure(result)};
+}
+
+/// The report with the worst op, where a gate failed. It explains a verdict that stands without it: what cannot be traced has none.
+Result<ParityReport> explained(const engine::Engine& engine, Compared compared, const ir::Graph& baseline, const ir::Graph& variant,
+                               const Samples& samples, const std::map<std::string, std::string>& names, const ParityOptions& options) {
+  if (!compared.failure) return std::move(compared.report);
+  SMELT_ASSIGN_OR_RETURN(const std::vector<parity::NamedArray> sample, samples.source->sample(compared.failure->sample));
+  const auto worst = parity::find_worst_op(engine, baseline, variant, sample,
+                                           {.output = compared.failure->output, .border_names = names, .variant_name = coreml_format::legal_name,
+                                            .scratch = scratch_of(options)});
+  if (worst.ok() && worst->has_value()) {
+    const parity::WorstOp& found = **worst;
+    compared.report.worst_op = {.output = compared.failure->output, .sample = compared.failure->sample, .op = found.op, .value = found.value,
+                                .sqnr_db = found.sqnr_db, .inputs_sqnr_db = found.inputs_sqnr_db};
+  }
+  return std::move(compared.report);
 }
 
 manifest::IoTensor io_tensor(const std::string& source, const TensorType& type, const std::map<std::string, std::string>& names) {
@@ -79,8 +129,7 @@ manifest::IoTensor io_tensor(const std::string& source, const TensorType& type, 
 /// Loads a package's graph into the engine.
 Result<parity::RunnableModel> load_package(const engine::Engine& engine, const ir::Graph& graph, const ParityOptions& options,
                                              std::map<std::string, std::string> names) {
-  const std::filesystem::path scratch = options.scratch.empty() ? std::filesystem::path(".") : options.scratch;
-  return parity::load_graph(engine, graph, scratch, std::move(names));
+  return parity::load_graph(engine, graph, scratch_of(options), std::move(names));
 }
 
 }  // namespace
@@ -216,22 +265,30 @@ Result<ParityReport> run_parity(const engine::Engine& engine, const Source& sour
                                 const std::vector<parity::Gate>& gates, const ParityOptions& options, const Progress& progress) {
   const std::vector<std::string> outputs = output_names(source.import.graph);
   const std::map<std::string, std::string> names = border_names(input_names(source.import.graph), outputs);
-  SMELT_ASSIGN_OR_RETURN(engine::Session session, engine.load(source.path, {}));
-  parity::RunnableModel baseline(std::move(session), {});
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, names));
-  return compared({.engine = engine, .baseline = baseline, .baseline_name = source.path.filename().string(), .variant = variant,
-                   .samples = samples, .outputs = outputs, .names = names},
-                  gates, options, progress);
+  const auto compare = [&]() -> Result<Compared> {  // the sessions end with it
+    SMELT_ASSIGN_OR_RETURN(engine::Session session, engine.load(source.path, {}));
+    parity::RunnableModel baseline(std::move(session), {});
+    SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, names));
+    return compared({.engine = engine, .baseline = baseline, .baseline_name = source.path.filename().string(), .variant = variant,
+                     .samples = samples, .outputs = outputs, .names = names},
+                    gates, options, progress);
+  };
+  SMELT_ASSIGN_OR_RETURN(Compared result, compare());
+  return explained(engine, std::move(result), source.import.graph, read_back, samples, names, options);
 }
 
 Result<ParityReport> run_parity_of_packages(const engine::Engine& engine, const ir::Graph& baseline_graph, std::string baseline_name,
                                             const ir::Graph& read_back, const Samples& samples, const std::vector<parity::Gate>& gates,
                                             const ParityOptions& options, const Progress& progress) {
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel baseline, load_package(engine, baseline_graph, options, {}));
-  SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, {}));
-  return compared({.engine = engine, .baseline = baseline, .baseline_name = std::move(baseline_name), .variant = variant,
-                   .samples = samples, .outputs = output_names(baseline_graph), .names = {}},
-                  gates, options, progress);
+  const auto compare = [&]() -> Result<Compared> {
+    SMELT_ASSIGN_OR_RETURN(parity::RunnableModel baseline, load_package(engine, baseline_graph, options, {}));
+    SMELT_ASSIGN_OR_RETURN(parity::RunnableModel variant, load_package(engine, read_back, options, {}));
+    return compared({.engine = engine, .baseline = baseline, .baseline_name = std::move(baseline_name), .variant = variant,
+                     .samples = samples, .outputs = output_names(baseline_graph), .names = {}},
+                    gates, options, progress);
+  };
+  SMELT_ASSIGN_OR_RETURN(Compared result, compare());
+  return explained(engine, std::move(result), baseline_graph, read_back, samples, {}, options);
 }
 
 manifest::Parity recorded(const ParityReport& report) {

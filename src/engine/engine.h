@@ -42,10 +42,10 @@ class Session {
   [[nodiscard]] const std::vector<Port>& inputs() const;
   [[nodiscard]] const std::vector<Port>& outputs() const;
 
-  /// Runs once. `feeds`: one tensor for each input, by name, any order. Gives the outputs in `outputs()` order.
-  /// `kInvalidArgument` for a missing, unknown or repeated name, another dtype, or a shape that the input does not allow;
+  /// Runs once. `feeds`: one tensor for each input, by name, any order. Gives the `wanted` outputs in that order; all in `outputs()`
+  /// order when none is named. `kInvalidArgument` for an output that is not there, a missing, unknown or repeated name, another dtype, or a shape that the input does not allow;
   /// `kEngineFailed` (E0802) when the engine refuses, with its own message.
-  [[nodiscard]] Result<std::vector<HostTensor>> run(std::span<const NamedTensor> feeds);
+  [[nodiscard]] Result<std::vector<HostTensor>> run(std::span<const NamedTensor> feeds, std::span<const std::string> wanted = {});
 
  private:
   std::unique_ptr<State> state_;

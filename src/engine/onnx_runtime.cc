@@ -395,13 +395,15 @@ std::vector<const char*> c_names(const std::vector<Port>& ports) {
 
 /// Runs the session; every output value is owned when this returns, also after a failure.
 Result<std::vector<Handle<ort::OrtValue>>> run_values(const Session::State& state,
-                                                      const std::vector<Handle<ort::OrtValue>>& inputs) {
+                                                      const std::vector<Handle<ort::OrtValue>>& inputs,
+                                                      const std::vector<const Port*>& outputs) {
   const Api& api = state.engine->api;
   std::vector<const ort::OrtValue*> borrowed;
   borrowed.reserve(inputs.size());
   for (const Handle<ort::OrtValue>& input : inputs) borrowed.push_back(input.get());
   const std::vector<const char*> input_names = c_names(state.inputs);
-  const std::vector<const char*> output_names = c_names(state.outputs);
+  std::vector<const char*> output_names;
+  for (const Port* const port : outputs) output_names.push_back(port->name.c_str());
   std::vector<ort::OrtValue*> raw(output_names.size(), nullptr);
   const Status ran = api.call(ort::kRun, state.session.get(), nullptr, input_names.data(), borrowed.data(),
                               borrowed.size(), output_names.data(), raw.size(), raw.data());
@@ -414,7 +416,23 @@ Result<std::vector<Handle<ort::OrtValue>>> run_values(const Session::State& stat
   return owned;
 }
 
-Result<std::vector<HostTensor>> run_state(const Session::State& state, std::span<const NamedTensor> feeds) {
+/// The outputs of these names; all of them when none is named.
+Result<std::vector<const Port*>> wanted_ports(const std::vector<Port>& outputs, std::span<const std::string> names) {
+  std::vector<const Port*> ports;
+  if (names.empty()) {
+    for (const Port& port : outputs) ports.push_back(&port);
+  }
+  for (const std::string& name : names) {
+    const auto port = std::find_if(outputs.begin(), outputs.end(), [&name](const Port& p) { return p.name == name; });
+    if (port == outputs.end()) return Error(ErrorCode::kInvalidArgument, fmt::format("there is no output \"{}\"", printable(name)));
+    ports.push_back(&*port);
+  }
+  return ports;
+}
+
+Result<std::vector<HostTensor>> run_state(const Session::State& state, std::span<const NamedTensor> feeds,
+                                          std::span<const std::string> names) {
+  SMELT_ASSIGN_OR_RETURN(const std::vector<const Port*> ports, wanted_ports(state.outputs, names));
   SMELT_ASSIGN_OR_RETURN(const std::vector<const HostTensor*> ordered, match_feeds(state.inputs, feeds));
   std::vector<Handle<ort::OrtValue>> inputs;
   inputs.reserve(ordered.size());
@@ -422,11 +440,11 @@ Result<std::vector<HostTensor>> run_state(const Session::State& state, std::span
     SMELT_ASSIGN_OR_RETURN(Handle<ort::OrtValue> value, borrow(*state.engine, *tensor));
     inputs.push_back(std::move(value));
   }
-  SMELT_ASSIGN_OR_RETURN(std::vector<Handle<ort::OrtValue>> values, run_values(state, inputs));
+  SMELT_ASSIGN_OR_RETURN(std::vector<Handle<ort::OrtValue>> values, run_values(state, inputs, ports));
   std::vector<HostTensor> outputs;
   outputs.reserve(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    SMELT_ASSIGN_OR_RETURN(HostTensor tensor, copy_out(state.engine->api, state.outputs[i], values[i].get()));
+    SMELT_ASSIGN_OR_RETURN(HostTensor tensor, copy_out(state.engine->api, *ports[i], values[i].get()));
     values[i].reset();  // The engine's copy goes before the next one is made.
     outputs.push_back(std::move(tensor));
   }
@@ -443,8 +461,8 @@ Session::~Session() = default;
 const std::vector<Port>& Session::inputs() const { return state_->inputs; }
 const std::vector<Port>& Session::outputs() const { return state_->outputs; }
 
-Result<std::vector<HostTensor>> Session::run(std::span<const NamedTensor> feeds) {
-  Result<std::vector<HostTensor>> ran = run_state(*state_, feeds);
+Result<std::vector<HostTensor>> Session::run(std::span<const NamedTensor> feeds, std::span<const std::string> wanted) {
+  Result<std::vector<HostTensor>> ran = run_state(*state_, feeds, wanted);
   if (ran.ok()) return ran;
   return Error(ran.error()).at({.file = state_->file});
 }

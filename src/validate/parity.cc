@@ -59,19 +59,16 @@ Result<std::vector<HostTensor>> RunnableModel::run(const std::vector<NamedArray>
     SMELT_ASSIGN_OR_RETURN(std::vector<HostTensor> cast, eval::evaluate(ir::Cast{.to = port->dtype}, std::span(&operand, 1)));
     feeds.push_back({name, std::move(cast.front())});
   }
-  SMELT_ASSIGN_OR_RETURN(std::vector<HostTensor> results, session_.run(feeds));
-  std::vector<HostTensor> ordered;
+  std::vector<std::string> wanted;
   for (const std::string& output : outputs) {
-    const std::string& name = own_name(output);
-    const auto port = std::find_if(session_.outputs().begin(), session_.outputs().end(), [&](const engine::Port& p) { return p.name == name; });
-    if (port == session_.outputs().end()) {
-      std::vector<std::string> names;
-      for (const engine::Port& p : session_.outputs()) names.push_back(p.name);
-      return Error(ErrorCode::kInvalidArgument, fmt::format("the model has no output \"{}\"", name)).hint(fmt::format("its outputs are: {}", fmt::join(names, ", ")));
-    }
-    ordered.push_back(results[static_cast<std::size_t>(port - session_.outputs().begin())]);
+    wanted.push_back(own_name(output));
+    const bool is_there = std::any_of(session_.outputs().begin(), session_.outputs().end(), [&](const engine::Port& p) { return p.name == wanted.back(); });
+    if (is_there) continue;
+    std::vector<std::string> names;
+    for (const engine::Port& p : session_.outputs()) names.push_back(p.name);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("the model has no output \"{}\"", wanted.back())).hint(fmt::format("its outputs are: {}", fmt::join(names, ", ")));
   }
-  return ordered;
+  return session_.run(feeds, wanted);
 }
 
 Result<RunnableModel> load_graph(const engine::Engine& engine, const ir::Graph& graph, const std::filesystem::path& scratch,

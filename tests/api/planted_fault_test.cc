@@ -206,6 +206,38 @@ TEST_F(PlantedFaultTest, DroppedBiasFailsTheGates) {
   EXPECT_EQ(faults, 6U);
 }
 
+TEST_F(PlantedFaultTest, AFailedGateNamesTheOpWithTheFault) {
+  auto file = MappedFile::open(kDigits);
+  ASSERT_TRUE(file.ok());
+  auto import = onnx_format::import_model(std::make_shared<const MappedFile>(std::move(file).value()), kDigits, {});
+  ASSERT_TRUE(import.ok()) << import.error().to_string();
+  ir::Graph& graph = import->graph;
+  ASSERT_TRUE(passes::optimize(graph, {}).ok());
+  std::size_t faults = 0;
+  for (const ir::NodeId id : graph.topological_order()) {
+    const ir::Node& node = graph.node(id);
+    if (node.op.as<ir::Conv>() == nullptr) continue;
+    ir::Graph faulty = graph;
+    ir::Patch patch(faulty);
+    const auto same = patch.add(node.op, node.inputs);
+    ASSERT_TRUE(same.ok());
+    const auto negated = patch.add(ir::Neg{}, {*same});
+    ASSERT_TRUE(negated.ok());
+    patch.replace(node.outputs[0], *negated);
+    ASSERT_TRUE(ir::apply(faulty, std::move(patch), id).ok());
+    const fs::path package = out_ / ("bad" + std::to_string(faults++) + ".mlpackage");
+    export_legalized(faulty, package);
+    const auto report = validate(package, kDigits, {.parity = parity(), .progress = {}});
+    ASSERT_TRUE(report.ok()) << report.error().to_string();
+    ASSERT_TRUE(report->parity.worst_op.has_value());
+    EXPECT_EQ(report->parity.worst_op->value, graph.value(node.outputs[0]).name);
+    EXPECT_EQ(report->parity.worst_op->output, "logits");
+    EXPECT_NEAR(report->parity.worst_op->sqnr_db.value_or(0), -6.02, 0.01);  // the noise is twice the signal
+    EXPECT_NE(to_json(report->parity).find("\"worst_op\": {"), std::string::npos);
+  }
+  EXPECT_EQ(faults, 6U);
+}
+
 /// Two results of one type; `swapped`: each under the other's name.
 ir::Graph two_outputs(bool swapped) {
   ir::Graph graph("main");

@@ -278,6 +278,8 @@ if $has_engine; then
   [ -f out/f.mlpackage/Manifest.json ] || fail gate-fails "the package is gone"
   expect gate-fails-quiet 3 '' '' -- validate out/p.mlpackage --baseline "$digits" --gate linf=1e-12 --quiet
   expect gate-fails-validate 3 '^failed: p.mlpackage: linf of "logits" is .*, the limit is 1e-12$' '' -- validate out/p.mlpackage --baseline "$digits" --gate linf=1e-12
+  expect gate-fails-worst-op 3 '^worst op: f.mlpackage: [a-z_]+ ".*", SQNR [0-9.]+ dB from .*, for "logits" of sample [0-9]+$' '' -- validate out/f.mlpackage --baseline "$digits" --gate linf=1e-12
+  json json-worst-op 3 '' validate -- validate out/f.mlpackage --baseline "$digits" --gate linf=1e-12
   json json-gate-fails 3 '' validate -- validate out/p.mlpackage --baseline "$digits" --gate linf=1e-12
   refuse gate-missing-output 2 '^error\[E0001\].*"none"' -- validate out/p.mlpackage --baseline "$digits" --gate none.linf=1
   refuse gate-malformed 2 '^error\[E0001\].*speed' -- validate out/p.mlpackage --baseline "$digits" --gate speed=1

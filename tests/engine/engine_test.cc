@@ -126,6 +126,19 @@ TEST_F(EngineTest, RunsADigitsModelTwiceWithEqualBytes) {
   EXPECT_EQ(*first, *second);
 }
 
+TEST_F(EngineTest, GivesTheOutputsThatAreAskedFor) {
+  Result<Session> session = engine_->load(kDigits, {});
+  ASSERT_TRUE(session.ok()) << message_of(session.error());
+  const std::vector<NamedTensor> feeds{zero_feed(session->inputs()[0])};
+  const std::vector<std::string> known{session->outputs()[0].name}, unknown{"nothing"};
+  const Result<std::vector<HostTensor>> all = session->run(feeds), named = session->run(feeds, known);
+  ASSERT_TRUE(all.ok() && named.ok());
+  EXPECT_EQ(*all, *named);
+  const Result<std::vector<HostTensor>> refused = session->run(feeds, unknown);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kInvalidArgument) << message_of(refused.error());
+}
+
 TEST_F(EngineTest, ASessionOutlivesItsEngineAndMoves) {
   Result<Session> loaded = engine_->load(kDigits, {.threads = 2});
   ASSERT_TRUE(loaded.ok()) << message_of(loaded.error());

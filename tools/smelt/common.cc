@@ -219,6 +219,21 @@ std::vector<std::string> parity_cells(const ParityReport& report) {
           report.passed ? "PASS" : "FAIL"};
 }
 
+void print_failures(const std::string& package, const ParityReport& report) {
+  for (const GateOutcome& gate : report.gates) {
+    if (!gate.passed) {
+      fmt::print("failed: {}: {} of \"{}\" is {:.6g}, the limit is {:.6g}{}\n", printable(package), gate.metric, printable(gate.output), gate.value, gate.limit,
+                 gate.scale != 1.0 ? fmt::format(" (scaled by the peak, {:.4g})", gate.scale) : "");
+    }
+  }
+  for (const OutputParity& output : report.outputs) {
+    if (output.nan_count + output.inf_count != 0) {
+      fmt::print("failed: {}: \"{}\" has {} NaN and {} infinite values\n", printable(package), printable(output.name), output.nan_count, output.inf_count);
+    }
+  }
+  if (report.worst_op) fmt::print("worst op: {}: {}\n", printable(package), printable(to_text(*report.worst_op)));
+}
+
 int finish(const Output& output, std::string_view command, const Status& status, int exit_code, const std::string& result) {
   const int code = status.ok() ? exit_code : exit_status(status.error().code());
   if (output.json) {

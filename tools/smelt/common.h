@@ -51,6 +51,8 @@ void print_table(const std::vector<std::vector<std::string>>& rows);
 /// The cells of a parity report: L∞, RMSE (each with its limit), SQNR, top-1, accuracy, verdict.
 [[nodiscard]] std::vector<std::string> parity_heading();
 [[nodiscard]] std::vector<std::string> parity_cells(const ParityReport& report);
+/// A line for each gate that failed, and the worst op.
+void print_failures(const std::string& package, const ParityReport& report);
 
 /// Ends a command: the JSON envelope if asked for, else the error on stderr. Gives the exit status.
 /// `result` is JSON text, used with --json only.

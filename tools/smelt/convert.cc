@@ -90,6 +90,9 @@ void print_reports(const std::vector<ConvertReport>& reports, const Output& outp
                parity.data.empty() ? fmt::format(", seed {}", parity.seed) : " " + printable(parity.data));
   }
   print_table(rows);
+  for (const ConvertReport& report : reports) {
+    if (report.parity) print_failures(report.path.filename().string(), *report.parity);
+  }
 }
 
 int done(const State& state, std::string_view command, const Result<std::vector<ConvertReport>>& reports) {

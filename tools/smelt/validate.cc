@@ -34,19 +34,7 @@ void print_reports(const std::vector<ValidateReport>& reports) {
   fmt::print("baseline: {} in ONNX Runtime {}, {} samples ({}{})\n", printable(parity.baseline), parity.engine_version, parity.samples, parity.method,
              parity.data.empty() ? fmt::format(", seed {}", parity.seed) : " " + printable(parity.data));
   print_table(rows);
-  for (const ValidateReport& report : reports) {
-    for (const GateOutcome& gate : report.parity.gates) {
-      if (!gate.passed) {
-        fmt::print("failed: {}: {} of \"{}\" is {:.6g}, the limit is {:.6g}{}\n", printable(report.package), gate.metric, printable(gate.output), gate.value, gate.limit,
-                   gate.scale != 1.0 ? fmt::format(" (scaled by the peak, {:.4g})", gate.scale) : "");
-      }
-    }
-    for (const OutputParity& output : report.parity.outputs) {
-      if (output.nan_count + output.inf_count != 0) {
-        fmt::print("failed: {}: \"{}\" has {} NaN and {} infinite values\n", printable(report.package), printable(output.name), output.nan_count, output.inf_count);
-      }
-    }
-  }
+  for (const ValidateReport& report : reports) print_failures(report.package, report.parity);
 }
 
 int run(State& state) {
