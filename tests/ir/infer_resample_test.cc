@@ -100,5 +100,23 @@ TEST_F(InferResample, Resize) {
             "mode = linear, coordinates = half_pixel, rounding = round_prefer_floor, sizes = [4, 5], scale_y = 1.5, scale_x = 0");
 }
 
+TEST_F(InferResample, AnAxisThatIsSampledIsBounded) {
+  const std::int64_t most = kMaxSampledExtent;
+  const auto code = [&](const Op& op) {
+    const TensorType x = f32({2, 3});
+    const std::vector<const TensorType*> inputs{&x};
+    const auto result = infer_types(op, inputs, symbols_);
+    return result.ok() ? std::string("ok") : std::string(code_name(result.error().code()));
+  };
+  const std::string limit(code_name(ErrorCode::kLimitReached));
+  const auto pad = [](PadMode mode, std::int64_t end) { return Pad{.mode = mode, .begin = {0, 0}, .end = {end, 0}}; };
+  EXPECT_EQ(code(pad(PadMode::kEdge, most - 2)), "ok");
+  EXPECT_EQ(code(pad(PadMode::kEdge, most - 1)), limit);
+  EXPECT_EQ(code(pad(PadMode::kConstant, most)), "ok");
+  const auto resize = [](Extents sizes) { return Resize{.mode = {}, .coordinates = {}, .rounding = {}, .sizes = std::move(sizes)}; };
+  EXPECT_EQ(code(resize({1, most})), "ok");
+  EXPECT_EQ(code(resize({1, most + 1})), limit);
+}
+
 }  // namespace
 }  // namespace smelt::ir

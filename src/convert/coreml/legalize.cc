@@ -65,6 +65,7 @@ class Legalizer {
 
   Result<ir::Graph> run() {
     SMELT_RETURN_IF_ERROR(check_input_dtypes());
+    SMELT_RETURN_IF_ERROR(check_extents());
     for (const ir::ValueId id : from_.inputs()) SMELT_RETURN_IF_ERROR(add_input(id));
     for (const ir::NodeId id : from_.topological_order()) SMELT_RETURN_IF_ERROR(add_node(id));
     for (const ir::GraphOutput& output : from_.outputs()) {
@@ -238,6 +239,17 @@ class Legalizer {
     if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
     SMELT_ASSIGN_OR_RETURN(const ir::NodeId node, to_.add_node(ir::Expand{.shape = wanted}, {mask}, source));
     return masks_[key] = to_.node(node).outputs[0];
+  }
+
+  /// Every extent is a number. One that would not fit 63 bits is open.
+  Status check_extents() const {
+    for (std::uint32_t k = 0; k < from_.value_count(); ++k) {
+      const ir::Value& value = from_.value({k});
+      const bool is_erased = value.producer.valid() && from_.node(value.producer).is_erased;
+      if (is_erased || static_shape(value.type.shape)) continue;
+      return Error(ErrorCode::kNotRepresentable, fmt::format("\"{}\" has the open shape {}", value.name, from_.symbols().text(value.type.shape)));
+    }
+    return {};
   }
 
   /// Constant indices below 0 count from the end in ONNX, and are out of bounds in newer MIL.

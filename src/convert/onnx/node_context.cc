@@ -22,6 +22,12 @@ Error NodeContext::malformed(std::string message) const {
       .at({.file = {}, .byte_offset = {}, .graph = graph_.name(), .node = node_.name});
 }
 
+Error NodeContext::refused(const Error& error) const {
+  if (error.code() != ErrorCode::kLimitReached) return malformed(error.message());
+  return Error(ErrorCode::kLimitReached, fmt::format("{}: {}", node_.op_type, error.message()))
+      .at({.file = {}, .byte_offset = {}, .graph = graph_.name(), .node = node_.name});
+}
+
 Error NodeContext::unsupported(std::string message) const {
   return Error(ErrorCode::kUnsupported, fmt::format("{}: {}", node_.op_type, message))
       .at({.file = {}, .byte_offset = {}, .graph = graph_.name(), .node = node_.name});
@@ -111,7 +117,7 @@ Result<std::vector<ir::ValueId>> NodeContext::emit_all(ir::Op op, std::vector<ir
   }
   if (all_constant) {
     Result<std::vector<TensorType>> inferred = ir::infer_types(op, types, graph_.symbols());
-    if (!inferred.ok()) return malformed(inferred.error().message());
+    if (!inferred.ok()) return refused(inferred.error());
     std::uint64_t output_bytes = 0;
     for (const TensorType& type : *inferred) {
       const auto shape = static_shape(type.shape);
@@ -130,14 +136,14 @@ Result<std::vector<ir::ValueId>> NodeContext::emit_all(ir::Op op, std::vector<ir
         operands[k] = &loaded[k];
       }
       Result<std::vector<HostTensor>> values = eval::evaluate(op, operands);
-      if (!values.ok()) return malformed(values.error().message());
+      if (!values.ok()) return refused(values.error());
       std::vector<ir::ValueId> results;
       for (HostTensor& tensor : *values) results.push_back(add_constant(std::move(tensor)));
       return results;
     }
   }
   Result<ir::NodeId> node = graph_.add_node(std::move(op), std::move(inputs), node_.name);
-  if (!node.ok()) return malformed(node.error().message());
+  if (!node.ok()) return refused(node.error());
   return graph_.node(*node).outputs;
 }
 

@@ -69,6 +69,8 @@ class NodeContext {
 
   [[nodiscard]] Error malformed(std::string message) const;
   [[nodiscard]] Error unsupported(std::string message) const;
+  /// What a shape rule or the evaluator says of the op, as an error of the file.
+  [[nodiscard]] Error refused(const Error& error) const;
 
  private:
   const Node& node_;

@@ -20,6 +20,12 @@ Status check_value(float value, DType dtype) {
   return {};
 }
 
+/// The IR's own: the table of an axis fits in memory.
+Status check_sampled(std::int64_t extent) {
+  if (extent <= kMaxSampledExtent) return {};
+  return Error(ErrorCode::kLimitReached, fmt::format("an axis of {} elements, at most {} are sampled", extent, kMaxSampledExtent));
+}
+
 /// One side of one padded axis.
 Status check_pad(const Pad& op, std::int64_t pad, Dim in) {
   if (pad == 0 || op.mode == PadMode::kConstant || !in.is_static()) return {};
@@ -103,6 +109,7 @@ Status infer(const Pad& op, InferContext& cx) {
         (x[axis].is_static() && __builtin_add_overflow(x[axis].extent(), more, &total))) {
       return rule::malformed(fmt::format("pads {} and {} do not fit in 64 bits", op.begin[axis], op.end[axis]));
     }
+    if (op.mode != PadMode::kConstant && more != 0 && x[axis].is_static()) SMELT_RETURN_IF_ERROR(check_sampled(total));
     shape.push_back(cx.symbols.add(x[axis], more));
   }
   cx.outputs = {{.dtype = cx.input(0).dtype, .shape = std::move(shape)}};
@@ -136,6 +143,7 @@ Status infer(const Resize& op, InferContext& cx) {
   for (std::size_t k = 0; k < 2; ++k) {
     Dim& dim = shape[shape.size() - 2 + k];
     if (op.sizes[k] < 1) return rule::malformed(fmt::format("a size of {}, at least 1 required", op.sizes[k]));
+    SMELT_RETURN_IF_ERROR(check_sampled(op.sizes[k]));
     if (dim == Dim(0)) return rule::malformed("an extent of 0 to resize");
     const float scale = k == 0 ? op.scale_y : op.scale_x;
     if (!(scale >= 0) || std::isinf(scale)) return rule::malformed(fmt::format("a scale of {}", scale));

@@ -8,6 +8,9 @@
 
 namespace smelt::ir {
 
+/// The longest axis that a reflected or repeated pad, or a resize, may give: a table of it is held. Past it, `kLimitReached`.
+inline constexpr std::int64_t kMaxSampledExtent = std::int64_t{1} << 22;
+
 /// What new elements are: a constant, the mirror image without the edge, or the edge.
 enum class PadMode { kConstant, kReflect, kEdge };
 [[nodiscard]] std::string_view word(PadMode mode);

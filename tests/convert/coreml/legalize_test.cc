@@ -160,6 +160,13 @@ TEST(Legalize, EverythingThatCoreMLCannotHoldIsListed) {
   }
 }
 
+TEST(Legalize, AnOpenExtentIsRefused) {
+  Source s;
+  s.output(s.node(ir::Abs{}, {s.input("x", DType::kF32, {2, s.graph.symbols().symbol("n")})}));
+  EXPECT_EQ(s.refusal().code(), ErrorCode::kNotRepresentable);
+  EXPECT_TRUE(mentions(s.refusal(), "\"x\" has the open shape [2, n]")) << s.refusal().message();
+}
+
 TEST(Legalize, UnusedInputsAndResultsAreCheckedToo) {
   {
     Source s;  // they are written all the same: into the description, and as the results of a node that is used

@@ -8,6 +8,7 @@ namespace {
 using namespace smelt::ir;  // NOLINT(google-build-using-namespace): the ops under test
 
 constexpr DType kF16 = DType::kF16, kF32 = DType::kF32, kI32 = DType::kI32, kI64 = DType::kI64, kBool = DType::kBool;
+constexpr Target kNever = Target::kIos18;  // with an end of ios15: refused everywhere
 using Extents = std::vector<std::int64_t>;
 
 ConvTranspose transposed(Extents stride, Extents begin, Extents end, Extents output_padding, std::int64_t groups = 1) {
@@ -49,6 +50,7 @@ void add_pads(std::vector<Case>& cases) {
   cases.push_back({"i64", pad(zero, {2}, {0}, 0), {in({2}, kI64)}});
   cases.push_back({"bool", pad(zero, {1}, {2}, 1), {in({4}, kBool)}});
   cases.push_back({"nothing", pad(zero, {0}, {0}), {in({4})}});
+  cases.push_back({"more new integers than are written", pad(zero, {0, 0}, {40'000'000, 0}), {in({2, 2}, kI32)}, 0, kNever, Target::kIos15});
   cases.push_back({"two axes", pad(reflect, {0, 0, 1, 2}, {0, 0, 2, 0}), {in({1, 2, 3, 3})}});
   cases.push_back({"rank 1", pad(reflect, {2}, {1}), {in({3})}});
   cases.push_back({"the first axis", pad(reflect, {1, 0, 0}, {1, 0, 2}), {in({2, 2, 3})}});
@@ -77,6 +79,7 @@ void add_resizes(std::vector<Case>& cases) {
     cases.push_back({what + ", a broken scale", Resize{.mode = ResizeMode::kNearest, .coordinates = c, .sizes = {4, 2}, .scale_y = 1.5F, .scale_x = 0.6F}, {in({1, 2, 3, 4})}});
     cases.push_back({what + ", a broken scale", Resize{.mode = ResizeMode::kLinear, .coordinates = c, .sizes = {4, 2}, .scale_y = 1.5F, .scale_x = 0.6F}, {in({1, 2, 3, 4})}, rounding});
   }
+  cases.push_back({"a matrix larger than is written", Resize{.mode = ResizeMode::kLinear, .coordinates = C::kHalfPixel, .sizes = {1, 1001}, .scale_x = 0.5F}, {in({1, 1, 1, 100000})}, 0, kNever, Target::kIos15});
   const Resize twice{.mode = ResizeMode::kNearest, .coordinates = C::kAsymmetric, .rounding = R::kFloor, .sizes = {6, 4}};
   const Resize linear{.mode = ResizeMode::kLinear, .coordinates = C::kHalfPixel, .sizes = {6, 5}};
   cases.push_back({"f16", twice, {in({1, 2, 3, 2}, kF16)}});

@@ -70,6 +70,7 @@ TEST_F(OnnxRnn, LengthsMustBeThatOfTheSequence) {
   const auto lengths = [](std::int64_t length) { return i64_tensor({1}, std::vector<std::int64_t>{length}); };
   EXPECT_EQ(error_of("LSTM", {}, {{}, lengths(3)}), "");
   refuses("sequence_lens other than the whole sequence", "LSTM", {}, {{}, lengths(2)});
+  refuses("a sequence length of -1", "GRU", {}, {{}, lengths(-1)});
 }
 
 struct Exported {

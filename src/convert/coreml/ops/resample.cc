@@ -44,6 +44,9 @@ Stage cast_stage(LowerContext& cx, TensorType type, DType to) {
   return {.type = "cast", .operand = "x", .parameters = {{"dtype", cx.param("dtype", string_value(mil_type_name(to_mil(to))))}}, .result = type};
 }
 
+/// Constants that an op is written with may have this many elements.
+constexpr std::size_t kMaxWritten = std::size_t{1} << 26;
+
 bool is_identity(const Ints& sources, Dim extent) {
   if (static_cast<std::int64_t>(sources.size()) != extent.extent()) return false;
   for (std::size_t k = 0; k < sources.size(); ++k) {
@@ -52,13 +55,13 @@ bool is_identity(const Ints& sources, Dim extent) {
   return true;
 }
 
-/// Each axis's elements from `sources`, by a gather with constant indices, which takes no bool.
+/// Each axis's elements from `sources` (empty: as they are), by a gather with constant indices, which takes no bool.
 Status emit_gathers(LowerContext& cx, const std::vector<Ints>& sources) {
   TensorType type = cx.type(0);
   const bool is_bool = type.dtype == DType::kBool;
   std::vector<Stage> stages;
   for (std::size_t axis = 0; axis < sources.size(); ++axis) {
-    if (is_identity(sources[axis], type.shape[axis])) continue;
+    if (sources[axis].empty() || is_identity(sources[axis], type.shape[axis])) continue;
     if (is_bool && stages.empty()) stages.push_back(cast_stage(cx, type, DType::kI32));
     type.dtype = is_bool ? DType::kI32 : type.dtype;
     type.shape[axis] = Dim(static_cast<std::int64_t>(sources[axis].size()));
@@ -106,19 +109,25 @@ Status lower_integer_pad(const ir::Pad& op, LowerContext& cx) {
   }
   for (std::size_t axis = 0; axis <= last; ++axis) {
     if (op.begin[axis] == 0 && op.end[axis] == 0) continue;
-    const auto block = [&](std::int64_t extent) {
+    const auto block = [&](std::int64_t extent) -> Result<MilBinding> {
       TensorType part = type;
       part.shape[axis] = Dim(extent);
-      std::size_t count = 1;
-      for (const Dim dim : part.shape) count *= static_cast<std::size_t>(dim.extent());
-      std::vector<std::byte> bytes(count * sizeof(value));
-      for (std::size_t k = 0; k < count; ++k) std::memcpy(&bytes[k * sizeof(value)], &value, sizeof(value));
+      const std::optional<std::uint64_t> count = mil_element_count(to_mil(part));
+      if (!count || *count > kMaxWritten) return cx.unsupported(fmt::format("{} new integers, at most {} are written", count ? fmt::format("{}", *count) : "too many", kMaxWritten));
+      std::vector<std::byte> bytes(*count * sizeof(value));
+      for (std::size_t k = 0; k < *count; ++k) std::memcpy(&bytes[k * sizeof(value)], &value, sizeof(value));
       return MilBinding(cx.param("block", MilValue{.type = to_mil(part), .data = std::move(bytes)}));
     };
     std::map<std::string, std::vector<MilBinding>> inputs;
-    if (op.begin[axis] != 0) inputs["values"].push_back(block(op.begin[axis]));
+    if (op.begin[axis] != 0) {
+      SMELT_ASSIGN_OR_RETURN(MilBinding more, block(op.begin[axis]));
+      inputs["values"].push_back(std::move(more));
+    }
     inputs["values"].emplace_back(x);
-    if (op.end[axis] != 0) inputs["values"].push_back(block(op.end[axis]));
+    if (op.end[axis] != 0) {
+      SMELT_ASSIGN_OR_RETURN(MilBinding more, block(op.end[axis]));
+      inputs["values"].push_back(std::move(more));
+    }
     inputs["axis"] = {MilBinding(cx.param("axis", int_value(static_cast<std::int32_t>(axis))))};
     inputs["interleave"] = {MilBinding(cx.param("interleave", bool_value(false)))};
     type.shape[axis] = cx.result_type().shape[axis];
@@ -145,11 +154,11 @@ Status lower_pad(const ir::Op& any, LowerContext& cx) {
   }
   // MIL: reflect and replicate work on the last two axes, replicate no further than the extent
   bool is_native = is_float(dtype);
-  std::vector<Ints> sources;
+  std::vector<Ints> sources(rank);
   for (std::size_t axis = 0; axis < rank; ++axis) {
     const std::int64_t extent = cx.type(0).shape[axis].extent(), pad = std::max(op.begin[axis], op.end[axis]);
     is_native = is_native && (pad == 0 || axis + 2 >= rank) && pad <= extent;
-    sources.push_back(ir::pad_sources(op, axis, extent));
+    if (pad != 0) sources[axis] = ir::pad_sources(op, axis, extent);
   }
   return is_native ? emit_stages(cx, {pad_stage(cx, op, rank > 2 ? rank - 2 : 0, dtype)}) : emit_gathers(cx, sources);
 }
@@ -243,14 +252,10 @@ Status lower_nearest(const Axes& axes, LowerContext& cx) {
   if (is_float(type.dtype) && rank >= 3 && is_repetition(axes)) {
     return emit_stages(cx, {Stage{.type = "upsample_nearest_neighbor", .operand = "x", .parameters = factors(cx, axes), .result = {}}});
   }
-  std::vector<Ints> sources;
+  std::vector<Ints> sources(rank);
   Ints begin(rank, 0), end, step(rank, 1);
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    end.push_back(type.shape[axis].extent());
-    Ints all(static_cast<std::size_t>(end.back()));
-    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-    sources.push_back(axis + 2 < rank ? all : sources_of(axes.taps[axis + 2 - rank]));
-  }
+  for (const Dim dim : type.shape) end.push_back(dim.extent());
+  for (std::size_t k = 0; k < 2; ++k) sources[axes.at[k]] = sources_of(axes.taps[k]);
   bool is_slice = true;
   for (const std::size_t axis : axes.at) {
     const auto found = progression(sources[axis]);
@@ -266,6 +271,9 @@ Status lower_nearest(const Axes& axes, LowerContext& cx) {
 
 /// The taps of one axis as a matrix [out, in] with leading axes of 1, in weight.bin where it is large.
 Result<std::string> tap_matrix(LowerContext& cx, const std::vector<ir::ResizeTap>& taps, std::int64_t in) {
+  if (taps.size() > kMaxWritten / static_cast<std::size_t>(in)) {
+    return cx.unsupported(fmt::format("{} elements to {} by a matrix, which may have {} elements", in, taps.size(), kMaxWritten));
+  }
   std::vector<float> values(taps.size() * static_cast<std::size_t>(in), 0.0F);
   for (std::size_t i = 0; i < taps.size(); ++i) {
     values[i * static_cast<std::size_t>(in) + static_cast<std::size_t>(taps[i].low)] += 1.0F - taps[i].weight;
@@ -362,7 +370,9 @@ Result<Ints> scaled_sizes(LiftContext& cx, ir::ValueId x) {
       SMELT_ASSIGN_OR_RETURN(factor, cx.number(parameter));
     }
     if (std::trunc(factor) != factor || factor < 1 || factor > 1e6F) return cx.unsupported(fmt::format("a factor of {}", factor));
-    sizes.push_back(extents[k] * static_cast<std::int64_t>(factor));
+    std::int64_t size = 0;
+    if (__builtin_mul_overflow(extents[k], static_cast<std::int64_t>(factor), &size)) return cx.malformed(fmt::format("a factor of {} on an extent of {}", factor, extents[k]));
+    sizes.push_back(size);
   }
   return sizes;
 }

@@ -55,6 +55,7 @@ Status check_lengths(const NodeContext& cx, ir::ValueId x) {
   SMELT_ASSIGN_OR_RETURN(const std::vector<std::int64_t> lengths, cx.constant_ints(4, "sequence_lens"));
   const smelt::Dim steps = cx.type(x).shape[0];
   for (const std::int64_t length : lengths) {
+    if (length < 0) return cx.malformed(fmt::format("a sequence length of {}", length));
     if (steps != smelt::Dim(length)) return cx.unsupported("sequence_lens other than the whole sequence");
   }
   return {};
