@@ -8,6 +8,7 @@
 #   ./smelt.sh build    build build/release/bin/smelt
 #   ./smelt.sh bench    measure speed and memory, conversion against cp and sha256sum, and print the tables
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
+#   ./smelt.sh fuzz [TARGET] [SECONDS]   fuzz one reader, or each in turn, 60 seconds unless told otherwise
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export PATH="$PWD/.deps/cmake/bin:$PATH"
@@ -18,6 +19,7 @@ die() { printf 'smelt.sh: %s\n' "$*" >&2; exit 1; }
 # locked KIND: the fields behind KIND of each such line of the lock file.
 locked() { sed -n "s/^$1 //p" deps.lock; }
 
+# missing_packages KIND: the Debian packages of KIND that are not there, or too old.
 missing_packages() {
   local name version have
   while read -r name version _; do
@@ -26,14 +28,14 @@ missing_packages() {
       "installed "*) dpkg --compare-versions "${have#installed }" ge "$version" || printf '%s\n' "$name" ;;
       *) printf '%s\n' "$name" ;;
     esac
-  done < <(locked deb)
+  done < <(locked "$1")
 }
 
-# package_to_install NAME: "NAME=VERSION" as locked, if the archive offers that version with the locked digest, which apt then holds the
+# package_to_install KIND NAME: "NAME=VERSION" as locked, if the archive offers that version with the locked digest, which apt then holds the
 # file against. NAME alone if the archive has moved on to another version, or the machine is not the one of the digests.
 package_to_install() {
-  local name=$1 version sha256 offered
-  read -r _ version sha256 < <(locked deb | grep "^$1 ")
+  local name=$2 version sha256 offered
+  read -r _ version sha256 < <(locked "$1" | grep "^$2 ")
   offered=$(apt-cache show "$name=$version" 2>/dev/null | sed -n 's/^SHA256: //p')
   if [ "$(dpkg --print-architecture)" != amd64 ]; then
     printf '%s\n' "$name"
@@ -48,14 +50,15 @@ package_to_install() {
 }
 
 setup_packages() {
+  local kind=${1:-deb}
   if ! command -v dpkg-query >/dev/null; then
-    say "setup: not a Debian system; these packages (or their equivalents) must be there: $(locked deb | cut -d' ' -f1 | xargs)"
+    say "setup: not a Debian system; these packages (or their equivalents) must be there: $(locked "$kind" | cut -d' ' -f1 | xargs)"
     return
   fi
   local missing name item wanted=()
-  missing=$(missing_packages | xargs)
+  missing=$(missing_packages "$kind" | xargs)
   if [ -z "$missing" ]; then
-    say "setup: every Debian package of deps.lock is installed"
+    say "setup: every $kind package of deps.lock is installed"
     return
   fi
   if [ "$(id -u)" -ne 0 ]; then
@@ -65,11 +68,11 @@ setup_packages() {
   say "setup: installing $missing"
   apt-get update -qq
   for name in $missing; do
-    item=$(package_to_install "$name")
+    item=$(package_to_install "$kind" "$name")
     wanted+=("$item")
   done
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
-  missing=$(missing_packages | xargs)
+  missing=$(missing_packages "$kind" | xargs)
   [ -z "$missing" ] || die "setup: still missing or older than deps.lock asks: $missing"
 }
 
@@ -192,6 +195,22 @@ demo() {
   say "demo: the packages and their manifest.json are in $out"
 }
 
+# fuzz [TARGET] [SECONDS]: what is new goes to build/fuzz/corpus/TARGET, a finding to build/fuzz/findings.
+fuzz() {
+  local target seconds=${2:-60} targets
+  targets=${1:-$(find fuzz/corpus -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)}
+  export TMPDIR=${TMPDIR:-$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)}
+  for target in $targets; do
+    [ -d "fuzz/corpus/$target" ] || die "fuzz: no target $target; there are: $(find fuzz/corpus -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)"
+    mkdir -p "build/fuzz/corpus/$target" build/fuzz/findings
+    say "fuzz: $target for $seconds seconds"
+    "build/fuzz/bin/fuzz_$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/findings/$target-" "build/fuzz/corpus/$target" "fuzz/corpus/$target" 2>"build/fuzz/$target.log" ||
+      die "fuzz: a finding; see build/fuzz/$target.log"
+    grep '^stat::number_of_executed_units' "build/fuzz/$target.log"
+  done
+}
+
 case "${1:-help}" in
   setup) setup ;;
   build) setup; build release ;;
@@ -205,5 +224,6 @@ case "${1:-help}" in
   asan) setup; build asan; run_tests asan ;;
   bench) setup; build release; shift; python3 bench/run.py build/release/bin/smelt "$@" ;;
   demo) setup; build release; demo ;;
+  fuzz) setup; setup_packages deb-fuzz; build fuzz; fuzz "${2:-}" "${3:-}" ;;
   *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac

@@ -61,7 +61,7 @@ void CaseGraph::add(const Case& c) {
     operands.push_back(id);
   }
   for (const ir::ValueId result : node(c.op, operands)) {
-    graph.add_output("y", result);
+    graph.add_output(fmt::format("y{}", outputs.size()), result);
     outputs.push_back(&c);
   }
 }
