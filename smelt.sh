@@ -9,6 +9,8 @@
 #   ./smelt.sh bench    measure speed and memory, conversion against cp and sha256sum, and print the tables
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
 #   ./smelt.sh fuzz [TARGET] [SECONDS]   fuzz one reader, or each in turn, 60 seconds unless told otherwise
+#   ./smelt.sh tidy [FILE...]            run clang-tidy on these files, or on all of src/ and tools/
+#   ./smelt.sh format   format every C++ file; with --check say which are not, and fail
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export PATH="$PWD/.deps/cmake/bin:$PATH"
@@ -211,6 +213,15 @@ fuzz() {
   done
 }
 
+# tidy [FILE...]: all of src/ and tools/ where none is named.
+tidy() {
+  cmake --preset tidy --log-level=WARNING >/dev/null
+  if [ $# -eq 0 ]; then set -- $(git ls-files 'src/*.cc' 'tools/*.cc'); fi
+  printf '%s\n' "$@" | xargs -n 1 -P 2 clang-tidy-14 -p build/tidy --quiet --warnings-as-errors='*'
+}
+
+cpp_files() { git ls-files '*.h' '*.cc'; }
+
 case "${1:-help}" in
   setup) setup ;;
   build) setup; build release ;;
@@ -225,5 +236,10 @@ case "${1:-help}" in
   bench) setup; build release; shift; python3 bench/run.py build/release/bin/smelt "$@" ;;
   demo) setup; build release; demo ;;
   fuzz) setup; setup_packages deb-fuzz; build fuzz; fuzz "${2:-}" "${3:-}" ;;
-  *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
+  tidy) setup; setup_packages deb-lint; tidy "${@:2}" ;;
+  format)
+    setup_packages deb-lint
+    if [ "${2:-}" = --check ]; then cpp_files | xargs clang-format-14 --dry-run --Werror; else cpp_files | xargs clang-format-14 -i; fi
+    ;;
+  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac

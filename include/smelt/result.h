@@ -85,7 +85,9 @@ class [[nodiscard]] Result {
 /// `SMELT_ASSIGN_OR_RETURN(const auto x, f());` declares x from a `Result`, or returns its error.
 #define SMELT_ASSIGN_OR_RETURN(declaration, expression) \
   SMELT_ASSIGN_OR_RETURN_INNER(SMELT_CONCAT(smelt_result_, __LINE__), declaration, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): names and a declaration take none.
 #define SMELT_ASSIGN_OR_RETURN_INNER(temporary, declaration, expression) \
   auto temporary = (expression);                                         \
   if (!temporary.ok()) return temporary.error();                         \
   declaration = std::move(temporary).value()
+// NOLINTEND(bugprone-macro-parentheses)

@@ -11,6 +11,7 @@ template <typename Tag>
 struct Id {
   std::uint32_t index = std::numeric_limits<std::uint32_t>::max();
   [[nodiscard]] constexpr bool valid() const { return index != std::numeric_limits<std::uint32_t>::max(); }
+  // NOLINTNEXTLINE(modernize-use-nullptr): the check mistakes the 0 of a defaulted comparison.
   constexpr auto operator<=>(const Id&) const = default;
 };
 

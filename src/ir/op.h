@@ -14,6 +14,7 @@
 
 namespace smelt::ir {
 
+// clang-format off
 /// Every op, once: its kind and its word in the text form. `ops/all.h` includes their definitions.
 #define SMELT_IR_OPS(X)                                                                                                    \
   X(kIdentity, "identity") X(kAbs, "abs") X(kNeg, "neg") X(kSign, "sign") X(kExp, "exp") X(kLog, "log") X(kSqrt, "sqrt")  \
@@ -31,6 +32,7 @@ namespace smelt::ir {
   X(kConcat, "concat") X(kSplit, "split") X(kSlice, "slice") X(kGather, "gather") X(kGatherNd, "gather_nd")               \
   X(kExpand, "expand") X(kLstm, "lstm") X(kGru, "gru") X(kIsNan, "is_nan")                                 \
   X(kConvTranspose, "conv_transpose") X(kPad, "pad") X(kResize, "resize") X(kDequantize, "dequantize")
+// clang-format on
 
 enum class OpKind : std::uint16_t {
 #define SMELT_IR_KIND(kind, word) kind,

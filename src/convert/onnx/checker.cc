@@ -378,8 +378,9 @@ class Checker {
 
   Expanded expand(const Nodes& nodes) {
     Expanded sum;
+    const auto count = [](int size) { return static_cast<std::uint64_t>(size); };
     for (const onnx::NodeProto& node : nodes) {
-      Expanded one{.nodes = 1, .names = static_cast<std::uint64_t>(node.input_size() + node.output_size() + 1)};
+      Expanded one{.nodes = 1, .names = count(node.input_size()) + count(node.output_size()) + 1};
       for (const std::string& name : node.input()) longest_name_ = std::max<std::uint64_t>(longest_name_, name.size());
       for (const std::string& name : node.output()) longest_name_ = std::max<std::uint64_t>(longest_name_, name.size());
       for (const onnx::AttributeProto& attribute : node.attribute()) {
@@ -387,7 +388,7 @@ class Checker {
         const auto enter = [&](const onnx::GraphProto& graph) {
           Expanded inside = expand(graph.node());
           ++inside.depth;
-          inside.names = add(inside.names, static_cast<std::uint64_t>(graph.input_size() + graph.output_size() + graph.initializer_size()));
+          inside.names = add(inside.names, count(graph.input_size()) + count(graph.output_size()) + count(graph.initializer_size()));
           one += inside;
         };
         if (attribute.has_g()) enter(attribute.g());

@@ -339,7 +339,7 @@ class Importer {
 
 Result<ImportResult> import_model(std::shared_ptr<const MappedFile> file, const std::filesystem::path& path, const ImportOptions& options) {
   SMELT_ASSIGN_OR_RETURN(const Model model, read_checked_model(file->bytes(), path.string(), options.limits));
-  PayloadReader payloads(file, path);
+  PayloadReader payloads(std::move(file), path);
   ImportResult result{.graph = ir::Graph("main"), .opset = 0, .notes = {}, .fixed_inputs = {}, .operator_counts = {}};
   SMELT_RETURN_IF_ERROR(Importer(model, path.string(), payloads, options, result).run());
   SMELT_RETURN_IF_ERROR(ir::verify(result.graph));

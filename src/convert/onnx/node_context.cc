@@ -88,7 +88,8 @@ std::string NodeContext::string_or(std::string_view name, std::string_view fallb
 
 std::vector<std::int64_t> NodeContext::ints_or(std::string_view name, std::vector<std::int64_t> fallback) const {
   const Attribute* found = attribute(name);
-  return found != nullptr ? found->ints : std::move(fallback);
+  if (found != nullptr) return found->ints;
+  return fallback;
 }
 
 Result<std::int64_t> NodeContext::axis(std::int64_t value, std::int64_t rank) const {

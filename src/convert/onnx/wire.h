@@ -17,7 +17,7 @@ namespace smelt::onnx_format {
 /// What a file may ask for. Reaching a bound is `kLimitReached`.
 struct Limits {
   std::uint64_t max_nodes = 4'000'000;                             ///< in all graphs together
-  std::uint64_t max_name_bytes = 64 * 1024;                        ///< of one name, symbol, operator type or domain
+  std::uint64_t max_name_bytes = std::uint64_t{64} << 10;          ///< of one name, symbol, operator type or domain
   std::uint64_t max_structure_bytes = std::uint64_t{256} << 20;  ///< of all structs and names; growing lists may
                                                                  ///< take up to three times that for a moment
   std::size_t max_rank = 32;
