@@ -9,6 +9,7 @@
 #   ./smelt.sh bench    measure speed and memory, conversion against cp and sha256sum, and print the tables
 #   ./smelt.sh asan     build and run the tests under the address and undefined-behaviour sanitizers
 #   ./smelt.sh fuzz [TARGET] [SECONDS]   fuzz one reader, or each in turn, 60 seconds unless told otherwise
+#   ./smelt.sh coverage run the tests with counters and print the line coverage of src/
 #   ./smelt.sh tidy [FILE...]            run clang-tidy on these files, or on all of src/ and tools/
 #   ./smelt.sh format   format every C++ file; with --check say which are not, and fail
 set -euo pipefail
@@ -236,10 +237,11 @@ case "${1:-help}" in
   bench) setup; build release; shift; python3 bench/run.py build/release/bin/smelt "$@" ;;
   demo) setup; build release; demo ;;
   fuzz) setup; setup_packages deb-fuzz; build fuzz; fuzz "${2:-}" "${3:-}" ;;
+  coverage) setup; build coverage; run_tests coverage; scripts/coverage.py build/coverage src ;;
   tidy) setup; setup_packages deb-lint; tidy "${@:2}" ;;
   format)
     setup_packages deb-lint
     if [ "${2:-}" = --check ]; then cpp_files | xargs clang-format-14 --dry-run --Werror; else cpp_files | xargs clang-format-14 -i; fi
     ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac
