@@ -243,5 +243,5 @@ case "${1:-help}" in
     setup_packages deb-lint
     if [ "${2:-}" = --check ]; then cpp_files | xargs clang-format-14 --dry-run --Werror; else cpp_files | xargs clang-format-14 -i; fi
     ;;
-  *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "${1:-help}" = help ] || exit 2 ;;
 esac

@@ -130,14 +130,14 @@ class Trace {
 
   [[nodiscard]] std::optional<WorstOp> walk_back(ir::ValueId output) const {
     if (!noise_.contains(output) || noise_.at(output) == 0) return std::nullopt;
-    const double half = std::min(noise_.at(output), 1.0) / 2;  // more noise than signal is no worse
+    const double share = std::min(noise_.at(output), 1.0) / 10;  // more noise than signal is no worse
     ir::ValueId at = output;
     while (true) {
       ir::ValueId noisiest;
       for (const ir::ValueId id : sources_of(at)) {
         if (!noisiest.valid() || noise_.at(id) > noise_.at(noisiest)) noisiest = id;
       }
-      if (noisiest.valid() && noise_.at(noisiest) >= half) {
+      if (noisiest.valid() && noise_.at(noisiest) >= share) {
         at = noisiest;
         continue;
       }

@@ -33,8 +33,8 @@ struct TraceOptions {
 /// baseline gives twice is left out). Noise is 10^(-sqnr/10), of each value relative to itself; elements beyond 1e38 in the baseline,
 /// with which masks say "minus infinity", are no noise while the variant has a value beyond 1e4 of the same sign there.
 ///
-/// From the output, goes back from each value to the noisiest of those it was computed from, as long as that has at least half of the
-/// output's noise (of 1, where that is over 1). Where it ends, the difference first was as large as in the end. Nothing when the output is exact. In memory are
+/// From the output, goes back from each value to the noisiest of those it was computed from, as long as that has at least a tenth of the
+/// output's noise (of 1, where that is over 1): 10 dB. Where it ends, the difference first was nearly as large as in the end. Nothing when the output is exact. In memory are
 /// two models, and of the values at most 64 MiB (or the largest) at a time.
 [[nodiscard]] Result<std::optional<WorstOp>> find_worst_op(const engine::Engine& engine, const ir::Graph& baseline, const ir::Graph& variant,
                                                            const std::vector<NamedArray>& sample, const TraceOptions& options);
