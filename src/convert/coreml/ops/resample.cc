@@ -44,8 +44,8 @@ Stage cast_stage(LowerContext& cx, TensorType type, DType to) {
   return {.type = "cast", .operand = "x", .parameters = {{"dtype", cx.param("dtype", string_value(mil_type_name(to_mil(to))))}}, .result = type};
 }
 
-/// Constants that an op is written with may have this many elements.
-constexpr std::size_t kMaxWritten = std::size_t{1} << 26;
+/// Elements of the constants that an op is written with: in the program, in weight.bin.
+constexpr std::size_t kMaxImmediate = std::size_t{1} << 22, kMaxMatrix = std::size_t{1} << 26;
 
 bool is_identity(const Ints& sources, Dim extent) {
   if (static_cast<std::int64_t>(sources.size()) != extent.extent()) return false;
@@ -113,7 +113,9 @@ Status lower_integer_pad(const ir::Pad& op, LowerContext& cx) {
       TensorType part = type;
       part.shape[axis] = Dim(extent);
       const std::optional<std::uint64_t> count = mil_element_count(to_mil(part));
-      if (!count || *count > kMaxWritten) return cx.unsupported(fmt::format("{} new integers, at most {} are written", count ? fmt::format("{}", *count) : "too many", kMaxWritten));
+      if (!count || *count > kMaxImmediate) {
+        return cx.unsupported(fmt::format("{} new integers, at most {} are written", count ? fmt::format("{}", *count) : "too many", kMaxImmediate));
+      }
       std::vector<std::byte> bytes(*count * sizeof(value));
       for (std::size_t k = 0; k < *count; ++k) std::memcpy(&bytes[k * sizeof(value)], &value, sizeof(value));
       return MilBinding(cx.param("block", MilValue{.type = to_mil(part), .data = std::move(bytes)}));
@@ -271,8 +273,8 @@ Status lower_nearest(const Axes& axes, LowerContext& cx) {
 
 /// The taps of one axis as a matrix [out, in] with leading axes of 1, in weight.bin where it is large.
 Result<std::string> tap_matrix(LowerContext& cx, const std::vector<ir::ResizeTap>& taps, std::int64_t in) {
-  if (taps.size() > kMaxWritten / static_cast<std::size_t>(in)) {
-    return cx.unsupported(fmt::format("{} elements to {} by a matrix, which may have {} elements", in, taps.size(), kMaxWritten));
+  if (taps.size() > kMaxMatrix / static_cast<std::size_t>(in)) {
+    return cx.unsupported(fmt::format("{} elements to {} by a matrix, which may have {} elements", in, taps.size(), kMaxMatrix));
   }
   std::vector<float> values(taps.size() * static_cast<std::size_t>(in), 0.0F);
   for (std::size_t i = 0; i < taps.size(); ++i) {
