@@ -13,6 +13,8 @@ namespace smelt {
 struct ManifestCheckOptions {
   /// Runs parity again and compares every number bit for bit: the ONNX source, whose digest must be the recorded one.
   std::optional<std::filesystem::path> measure_against;
+  /// The same, where `measure_against` is not given: folders in which the source is looked for, by the recorded name and digest.
+  std::vector<std::filesystem::path> source_folders;
   ParityOptions parity;  ///< engine, scratch, data and labels; samples and seed come from the manifest
   Progress progress;
 };

@@ -150,9 +150,23 @@ void compare_package(const manifest::Entry& entry, const std::filesystem::path& 
   for (std::string& line : std::move(compare).lines()) problems.push_back(std::move(line));
 }
 
+/// The source that was given, or the file of the recorded name and digest in the first folder that has it.
+Result<std::filesystem::path> find_source(const manifest::Entry& entry, const ManifestCheckOptions& options) {
+  if (options.measure_against) return *options.measure_against;
+  const std::filesystem::path name = std::filesystem::path(entry.source).filename();  // a manifest is a stranger's: no folders of its own
+  for (const std::filesystem::path& folder : options.source_folders) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(folder / name, error)) continue;
+    SMELT_ASSIGN_OR_RETURN(const manifest::FileDigest digest, manifest::digest_file(folder / name, name.string()));
+    if (digest.sha256 == entry.source_digest.sha256) return folder / name;
+  }
+  return Error(ErrorCode::kInvalidArgument, fmt::format("the source \"{}\" of {}, as it is recorded, is not beside the packages, above them, or in the current folder", entry.source, entry.model))
+      .hint("give it with --source MODEL.onnx");
+}
+
 Status measure(const manifest::Entry& entry, const std::filesystem::path& folder, const ManifestCheckOptions& options, const engine::Engine& engine,
                ManifestCheckReport& report) {
-  const std::filesystem::path& path = *options.measure_against;
+  SMELT_ASSIGN_OR_RETURN(const std::filesystem::path path, find_source(entry, options));
   SMELT_ASSIGN_OR_RETURN(const manifest::FileDigest digest, manifest::digest_file(path, path.filename().string()));
   if (digest.sha256 != entry.source_digest.sha256) {
     report.problems.push_back(fmt::format("{}: the source is not the one recorded (sha256 {}, recorded {})", entry.model, digest.sha256, entry.source_digest.sha256));
@@ -191,7 +205,8 @@ Result<ManifestCheckReport> check_manifest(const std::filesystem::path& folder, 
   SMELT_ASSIGN_OR_RETURN(report.problems, manifest::check_files(manifest, folder));
   if (!report.problems.empty()) return report;
   for (const manifest::Entry& entry : manifest.models) compare_package(entry, folder, report.problems);
-  if (!options.measure_against || !report.problems.empty()) return report;
+  const bool measures = options.measure_against || !options.source_folders.empty();
+  if (!measures || !report.problems.empty()) return report;
   SMELT_ASSIGN_OR_RETURN(const engine::Engine engine, api::open_engine(options.parity));
   for (const manifest::Entry& entry : manifest.models) {
     if (entry.parity) SMELT_RETURN_IF_ERROR(measure(entry, folder, options, engine, report));

@@ -255,7 +255,7 @@ TEST_F(DataTest, ManifestMeasuresTheSameBitForBitTwice) {
     convert_all(data);
     const std::string before = read_file(out_ / "manifest.json");
     for (int time = 0; time < 2; ++time) {
-      const auto report = check_manifest(out_, {.measure_against = kModel, .parity = parity(data), .progress = {}});
+      const auto report = check_manifest(out_, {.measure_against = kModel, .source_folders = {}, .parity = parity(data), .progress = {}});
       ASSERT_TRUE(report.ok()) << report.error().to_string();
       EXPECT_EQ(report->packages, 3U);
       EXPECT_EQ(report->measured, 3U);
@@ -267,7 +267,7 @@ TEST_F(DataTest, ManifestMeasuresTheSameBitForBitTwice) {
 
 TEST_F(DataTest, ManifestAsksForTheDataThatWasUsed) {
   convert_all(kData);
-  const auto without = check_manifest(out_, {.measure_against = kModel, .parity = parity(), .progress = {}});
+  const auto without = check_manifest(out_, {.measure_against = kModel, .source_folders = {}, .parity = parity(), .progress = {}});
   ASSERT_FALSE(without.ok());
   EXPECT_EQ(without.error().code(), ErrorCode::kInvalidArgument);
   EXPECT_NE(without.error().hint_text().find("--data"), std::string::npos);
@@ -278,7 +278,7 @@ TEST_F(DataTest, ManifestAsksForTheDataThatWasUsed) {
     if (entry.name == "image") entry.tensor.bytes[0] ^= std::byte{1};
   }
   ASSERT_TRUE(parity::write_npz(folder_ / "eval.npz", *entries).ok());
-  const auto other = check_manifest(out_, {.measure_against = kModel, .parity = parity(folder_ / "eval.npz"), .progress = {}});
+  const auto other = check_manifest(out_, {.measure_against = kModel, .source_folders = {}, .parity = parity(folder_ / "eval.npz"), .progress = {}});
   ASSERT_TRUE(other.ok()) << other.error().to_string();
   EXPECT_TRUE(std::ranges::any_of(other->problems, [](const std::string& line) { return line.find("the data's digest") != std::string::npos; }));
 }
@@ -288,7 +288,7 @@ TEST_F(DataTest, ManifestWithoutParityIsCheckedByDigestOnly) {
   options.parity.reset();
   fs::create_directory(out_);
   ASSERT_TRUE(convert(kModel, out_ / "a.mlpackage", options).ok());
-  const auto report = check_manifest(out_, {.measure_against = kModel, .parity = parity(), .progress = {}});
+  const auto report = check_manifest(out_, {.measure_against = kModel, .source_folders = {}, .parity = parity(), .progress = {}});
   ASSERT_TRUE(report.ok()) << report.error().to_string();
   EXPECT_EQ(report->packages, 1U);
   EXPECT_EQ(report->measured, 0U);

@@ -231,7 +231,7 @@ json json-variants 0 '' variants -- variants "$digits" --no-validate -o out/json
 json json-variants-error 1 E0301 variants -- variants "$corrupt/unknown_op.onnx" --no-validate -o out/new
 json json-manifest 0 '' 'manifest check' -- manifest check out/json
 json json-manifest-error 1 E0101 'manifest check' -- manifest check made
-json json-manifest-usage 2 E0001 'manifest check' -- manifest check out/json --measure
+json json-manifest-unmeasured 0 '' 'manifest check' -- manifest check out/json --measure
 [ ! -e out/new ] && [ ! -e out/new.mlpackage ] || fail json "something was written in spite of an error"
 
 # --- exit 3: a manifest that its files do not bear out
@@ -304,6 +304,12 @@ if $has_engine; then
     for name in inputs baseline variant; do [ -s "out/saved/model_$variant/$name.npz" ] || fail validate-folder "no model_$variant/$name.npz"; done
   done
   refuse validate-folder-unknown 2 '^error\[E0001\].*"fp64"' -- validate out/d --baseline fp32 --variants fp64
+  refuse measure-needs-source 2 '^error\[E0001\].*"model.onnx".*not beside' -- manifest check out/d --measure --data "$data"
+  echo another >out/model.onnx  # of that name, and not the recorded one
+  refuse measure-needs-the-source 2 '^error\[E0001\].*"model.onnx".*not beside' -- manifest check out/d --measure --data "$data"
+  cp "$digits" out/model.onnx
+  expect measure-source-above 0 '^3 packages, 3 measured again, 0 differences$' '' -- manifest check out/d --measure --data "$data"
+  rm out/model.onnx
   refuse measure-needs-data 2 '^error\[E0001\].*eval.npz' -- manifest check out/d --measure --source "$digits"
   for time in once twice; do
     expect "measure-$time" 0 '^3 packages, 3 measured again, 0 differences$' '' -- manifest check out/d --measure --source "$digits" --data "$data"

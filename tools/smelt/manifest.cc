@@ -1,5 +1,6 @@
 #include "smelt/manifest.h"
 
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -19,11 +20,12 @@ struct State {
 };
 
 int run_check(State& state) {
-  ManifestCheckOptions options{.measure_against = {}, .parity = parity_options(state.parity), .progress = progress_bar(state.output)};
+  ManifestCheckOptions options{.measure_against = {}, .source_folders = {}, .parity = parity_options(state.parity), .progress = progress_bar(state.output)};
+  if (state.measures && !state.source.empty()) options.measure_against = state.source;
   if (state.measures && state.source.empty()) {
-    return finish(state.output, "manifest check", Error(ErrorCode::kInvalidArgument, "--measure needs the source").hint("give it with --source MODEL.onnx"), 0, {});
+    const std::filesystem::path folder = state.folder;
+    options.source_folders = {folder, folder / "..", "."};
   }
-  if (state.measures) options.measure_against = state.source;
   const Result<ManifestCheckReport> report = check_manifest(state.folder, options);
   if (!report.ok()) return finish(state.output, "manifest check", report.error(), 0, {});
   if (!state.output.json && !state.output.quiet) {
@@ -46,7 +48,7 @@ Command add_manifest(CLI::App& app) {
   CLI::App* check = command->add_subcommand("check", "Hashes every package again; with --measure, runs parity again and compares bit for bit.");
   check->add_option("folder", state->folder, "The folder with manifest.json")->required();
   check->add_flag("--measure", state->measures, "Run parity again");
-  check->add_option("--source", state->source, "The .onnx file that the packages came from");
+  check->add_option("--source", state->source, "The .onnx file that the packages came from, unless it is beside or above them or here");
   check->add_option("--data", state->parity.options.data, "The data that was used, if it was a file");
   check->add_option("--labels", state->parity.options.labels, "The labels that were used, if they were a file");
   check->add_option("--engine", state->parity.options.engine, "libonnxruntime.so");
